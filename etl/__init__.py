@@ -1,0 +1,1 @@
+"""How a raw DICOM archive becomes an immutable, de-identified dataset version."""
