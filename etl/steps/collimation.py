@@ -1,0 +1,270 @@
+"""Where a film was exposed: scan borders, frames and collimator blades are found by their long straight
+edges.
+
+Every later judgement (is air bright? where is the limb?) is made inside this field only. An edge counts when
+it runs straight across the whole picture, turned by any angle, with one sense of grey, and when nothing but
+flat grey lies beyond it: a limb's outline bends, and a limb's outside is not cut off by one line.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from etl.steps.thumbnail import remembered
+
+_ANGLE_BINS = 180  # of 2 degrees: the direction of the gradient, sense included
+_CANDIDATES = 16
+_COS = np.cos(np.arange(_ANGLE_BINS) * (2 * np.pi / _ANGLE_BINS))
+_SIN = np.sin(np.arange(_ANGLE_BINS) * (2 * np.pi / _ANGLE_BINS))
+_VOTERS = 8000  # pixels that vote at most: enough for any edge, and noise stays cheap
+_ALIGNED = 0.98  # cosine between a pixel's gradient and an edge that it belongs to
+_REACH = 3.0  # pixels to either side of an edge at which greys are compared: soft blades are that wide
+_FAR = 9.0  # pixels from an edge to where a limb has grown thicker
+_SKIN_FLAT, _SKIN_RISE = 0.12, 0.3  # of the step at the edge
+_AGREE = 0.6  # share of a chord along which the step must be seen
+_CONSENT = 0.82  # share of it among the points of the chord that show anything at all
+_ROUNDS = 3
+_LEAST_FIELD = 0.12  # share of the picture: what is left is never less
+_LEAST_CALM = 0.06  # share of what is left that must be free of edges: there is air in a field
+_FLAT = 0.04  # share of pixels with a gradient beyond an edge at which it is no longer a frame
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The line x cos + y sin = offset (thumbnail pixels); greys rise along (cos, sin)."""
+
+    cos: float
+    sin: float
+    offset: float
+
+
+class _Gradient(NamedTuple):
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    magnitude: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What the long edges say about a thumbnail of (rows, columns).
+
+    `inside`: bool, the exposed part; True everywhere where no frame was found. `beyond`: one bool mask for
+    each flat piece that an edge cut off. `passed_over`: whether an edge was taken for a limb's own outline.
+    """
+
+    inside: NDArray[np.bool_]
+    beyond: tuple[NDArray[np.bool_], ...]
+    passed_over: bool = False
+
+
+@remembered
+def exposure(small: NDArray[np.float32]) -> Exposure:
+    """Find the field of a thumbnail (float32 (rows, columns), 0..255).
+
+    Frames may be nested, tilted, noisy and of any grey. At least an eighth of the picture is left. Edges that
+    look like a limb's own straight outline are no edges of the field.
+    """
+    return _exposure(small, trust_outlines=True)
+
+
+@remembered
+def narrow_exposure(small: NDArray[np.float32]) -> Exposure:
+    """The same where every straight edge counts: blades whose soft slope looks like skin, and straight skin
+    too."""
+    wide = exposure(small)
+    return _exposure(small, trust_outlines=False) if wide.passed_over else wide
+
+
+def _exposure(small: NDArray[np.float32], trust_outlines: bool) -> Exposure:
+    rows, columns = small.shape
+    inside = np.ones((rows, columns), dtype=bool)
+    if min(rows, columns) < 24:
+        return Exposure(inside, ())
+    smooth = cv2.GaussianBlur(small, (0, 0), 1.0)
+    gx = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
+    gy = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
+    gradient = _Gradient(gx, gy, cv2.magnitude(gx, gy))
+    film = Exposure(inside, ())
+    contrast = float("inf")
+    for _ in range(_ROUNDS):
+        noticeable, spread = _noticeable(small, gradient.magnitude, film.inside)
+        if spread > 0.6 * contrast:
+            break  # the frames that are gone did not outshine what is left
+        contrast = spread
+        film = _cut(smooth, gradient, film, noticeable, trust_outlines)
+    return film
+
+
+def _cut(smooth: NDArray[np.float32], gradient: _Gradient, film: Exposure, noticeable: float, trust_outlines: bool) -> Exposure:
+    """The film without the flat pieces that edges of at least `noticeable` grey levels a pixel cut off."""
+    rows, columns = smooth.shape
+    strong = gradient.magnitude > noticeable
+    calm = cv2.boxFilter(strong.astype(np.float32), -1, (9, 9), borderType=cv2.BORDER_REPLICATE) < 0.01
+    edges = _straight_edges(gradient, strong & film.inside)
+    y, x = np.mgrid[:rows, :columns].astype(np.float32)
+    inside, beyond = film.inside, list(film.beyond)
+    busy = strong.copy()
+    passed_over = film.passed_over
+    found = True
+    while found:  # a frame within a frame is seen once the outer one is gone
+        found = False
+        for edge in list(edges):
+            steps = _crosses(smooth, inside, edge, noticeable)
+            if steps is None:
+                continue
+            distance = x * edge.cos + y * edge.sin - edge.offset
+            away = np.abs(distance) >= 2 * _REACH
+            outside = _outside(distance, inside, busy & away)
+            if outside is None:
+                continue
+            if trust_outlines and _is_skin(smooth, edge, steps):
+                passed_over = True
+                edges.remove(edge)
+                continue
+            # A soft blade's own slope is no part of the film either.
+            left = inside & ~outside & (np.abs(distance) > _REACH - 1)
+            edges.remove(edge)
+            # A limb's own straight outline is left: with it all air would go.
+            if left.mean() >= _LEAST_FIELD and calm[left].mean() >= _LEAST_CALM:
+                beyond.append(inside & ~left)
+                inside = left
+                busy &= away
+                found = True
+    return Exposure(inside, tuple(beyond), passed_over)
+
+
+def _noticeable(small: NDArray[np.float32], magnitude: NDArray[np.float32], inside: NDArray[np.bool_]) -> tuple[float, float]:
+    """Gradient (grey levels a pixel) above the film's noise and above 1.5 % of its range; and that range."""
+    seen = inside[::2, ::2]
+    low, high = np.percentile(small[::2, ::2][seen], (1, 99))
+    noise = float(np.median(magnitude[::3, ::3][inside[::3, ::3]]))
+    return max(2.5 * noise, 0.015 * float(high - low), 0.4), float(high - low)
+
+
+def _straight_edges(gradient: _Gradient, strong: NDArray[np.bool_]) -> list[Edge]:
+    """The likeliest long lines: a Hough transform in which each pixel votes for its own direction only."""
+    ys, xs = np.nonzero(strong)
+    if len(ys) == 0:
+        return []
+    angle = np.arctan2(gradient.y[ys, xs], gradient.x[ys, xs])
+    if len(ys) > _VOTERS:
+        every = np.linspace(0, len(ys) - 1, _VOTERS).astype(np.int64)
+        ys, xs, angle = ys[every], xs[every], angle[every]
+    reach = int(np.hypot(*strong.shape)) + 2
+    votes = np.zeros((_ANGLE_BINS, 2 * reach + 1), dtype=np.float32)
+    own = np.round(angle * (_ANGLE_BINS / (2 * np.pi))).astype(np.int64)
+    for turn in (-1, 0, 1):
+        theta = (own + turn) % _ANGLE_BINS
+        rho = np.round(xs * _COS[theta] + ys * _SIN[theta]).astype(np.int64) + reach
+        counts = np.bincount(theta * votes.shape[1] + rho, minlength=votes.size)
+        votes += counts.reshape(votes.shape).astype(np.float32)
+    votes = cv2.blur(votes, (3, 1))
+    voters = np.stack((xs, ys, np.cos(angle), np.sin(angle))).astype(np.float32)
+    edges = []
+    least = 0.25 * min(strong.shape) / 3 * min(1.0, _VOTERS / max(1, int(strong.sum())))
+    for _ in range(_CANDIDATES):
+        _, peak, _, (rho_at, theta_at) = cv2.minMaxLoc(votes)
+        if peak < least:
+            break
+        edges.append(_refine(voters, float(_COS[theta_at]), float(_SIN[theta_at]), float(rho_at - reach)))
+        for turn in range(-3, 4):
+            votes[(theta_at + turn) % _ANGLE_BINS, max(0, rho_at - 5) : rho_at + 6] = 0
+    return edges
+
+
+def _refine(voters: NDArray[np.float32], cos: float, sin: float, offset: float) -> Edge:
+    """A least-squares line through the pixels that voted for this one (rows of `voters`: x, y, unit
+    gradient)."""
+    for reach in (4.0, 2.5):
+        x, y, along_x, along_y = voters
+        own = (np.abs(x * cos + y * sin - offset) < reach) & (along_x * cos + along_y * sin > _ALIGNED)
+        if np.count_nonzero(own) < 8:
+            break
+        voters = voters[:, own]
+        x_mean, y_mean = float(voters[0].mean()), float(voters[1].mean())
+        dx, dy = voters[0] - x_mean, voters[1] - y_mean
+        axis = 0.5 * math.atan2(2 * float(dx @ dy), float(dx @ dx - dy @ dy))
+        normal = (-math.sin(axis), math.cos(axis))
+        sense = 1.0 if normal[0] * cos + normal[1] * sin >= 0 else -1.0
+        cos, sin = sense * normal[0], sense * normal[1]
+        offset = x_mean * cos + y_mean * sin
+    return Edge(cos, sin, offset)
+
+
+class _Steps(NamedTuple):
+    """The points (x, y) of a chord at which grey rises across an edge, and by how much."""
+
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    rise: NDArray[np.float32]
+
+
+def _crosses(smooth: NDArray[np.float32], inside: NDArray[np.bool_], edge: Edge, noticeable: float) -> _Steps | None:
+    """The step along the edge's chord through the field; None unless it is seen along most of it, one way."""
+    rows, columns = smooth.shape
+    reach = np.float32(math.hypot(rows, columns))
+    centre = ((columns - 1) / 2, (rows - 1) / 2)
+    shift = edge.offset - (centre[0] * edge.cos + centre[1] * edge.sin)
+    along = np.arange(-reach / 2, reach / 2, 1.5, dtype=np.float32)
+    x = (centre[0] + shift * edge.cos - along * edge.sin).astype(np.float32)
+    y = (centre[1] + shift * edge.sin + along * edge.cos).astype(np.float32)
+    within = (x >= 0) & (x <= columns - 1) & (y >= 0) & (y <= rows - 1)
+    x, y = x[within], y[within]
+    on_field = inside[np.round(y).astype(np.int64), np.round(x).astype(np.int64)]
+    x, y = x[on_field], y[on_field]
+    if len(x) * 1.5 < 0.25 * min(rows, columns):
+        return None
+    rise = _sample(smooth, x + _REACH * edge.cos, y + _REACH * edge.sin) - _sample(
+        smooth, x - _REACH * edge.cos, y - _REACH * edge.sin
+    )
+    agree = rise > 1.5 * noticeable
+    agreeing, against = int(np.count_nonzero(agree)), int(np.count_nonzero(rise < -1.5 * noticeable))
+    # Points without a step count against the edge, but less than points with the opposite one.
+    if agreeing < _AGREE * len(x) or agreeing < _CONSENT * (agreeing + against):
+        return None
+    return _Steps(x[agree], y[agree], rise[agree])
+
+
+def _is_skin(smooth: NDArray[np.float32], edge: Edge, steps: _Steps) -> bool:
+    """Whether grey goes on rising on one side and lies flat on the other: so a rounded limb ends in air.
+
+    A blade, sharp or soft, ends alike on both sides.
+    """
+    rises = []
+    for side in (1.0, -1.0):
+        near, far = side * _REACH, side * _FAR
+        rise = _sample(smooth, steps.x + far * edge.cos, steps.y + far * edge.sin) - _sample(
+            smooth, steps.x + near * edge.cos, steps.y + near * edge.sin
+        )
+        rises.append(side * float(np.median(rise / np.maximum(steps.rise, 1e-3))))
+    return min(rises) < _SKIN_FLAT and max(rises) > _SKIN_RISE
+
+
+def _sample(picture: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
+    sampled = cv2.remap(
+        picture,
+        x.reshape(1, -1).astype(np.float32),
+        y.reshape(1, -1).astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(sampled[0], dtype=np.float32)
+
+
+def _outside(distance: NDArray[np.float32], inside: NDArray[np.bool_], busy: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """The flat side of an edge, None when both sides show something."""
+    sides = [inside & (distance > 0), inside & (distance < 0)]
+    areas = [side.sum() for side in sides]
+    if min(areas) == 0:
+        return None
+    texture = [busy[side].sum() / max(area, 1) for side, area in zip(sides, areas, strict=True)]
+    flatter = int(texture[1] < texture[0])
+    if texture[flatter] > _FLAT or texture[1 - flatter] < 2 * texture[flatter]:
+        return None
+    return sides[flatter]

@@ -1,0 +1,95 @@
+"""The limb on a thumbnail: two thresholds, found apart on each side of a seam, and nothing bright beyond an
+edge.
+
+One Otsu threshold falls between flesh and bone. Three classes (air, flesh, bone) give two, of which the lower
+one is the skin. A second, lower level halfway to air tells touching limbs from separate ones.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from etl.steps.collimation import exposure, narrow_exposure
+from etl.steps.polarity import bright_air
+from etl.steps.seams import panels
+from etl.steps.thumbnail import remembered
+
+_BINS = 64
+
+
+class Limb(NamedTuple):
+    """What is seen on a thumbnail: `mask` bool (rows, columns) of flesh and bone, `reach` the same with the
+    faint surroundings of its edges, `bone` its brightest class, `inside` the exposed field; `grey`
+    float32, the smoothed thumbnail with dark air."""
+
+    mask: NDArray[np.bool_]
+    reach: NDArray[np.bool_]
+    bone: NDArray[np.bool_]
+    inside: NDArray[np.bool_]
+    grey: NDArray[np.float32]
+
+
+@remembered
+def find_limb(small: NDArray[np.float32]) -> Limb:
+    """Look at a thumbnail (float32 (rows, columns), 0..255) of either polarity; joined films are looked at
+    one by one."""
+    whole = _find_in(small)
+    films = panels(small, whole.mask)
+    if len(films) == 1:
+        return whole
+    limb = Limb._make(np.zeros_like(part) for part in whole)
+    for rows, columns in films:
+        for full, part in zip(limb, _find_in(small[rows, columns]), strict=True):
+            full[rows, columns] = part
+    return limb
+
+
+def _find_in(small: NDArray[np.float32]) -> Limb:
+    film = exposure(small)
+    if bright_air(small) > 0:
+        small = 255 - small
+    grey = cv2.GaussianBlur(small, (0, 0), 1.0)
+    air, skin, cortex = grey_classes(grey[film.inside])
+    allowed = film.inside.copy()
+    for piece in film.beyond:
+        # A dark piece beyond an edge is air or blade: it may stay. What is bright there is no limb.
+        if float(np.median(grey[piece])) < air + 0.5 * (skin - air):
+            allowed |= piece
+    white = float(np.percentile(grey, 99.5))
+    for piece in narrow_exposure(small).beyond:
+        # A soft blade is as white as anything and holds a corner of the film; a limb's middle does neither.
+        corners = piece[0, 0] or piece[0, -1] or piece[-1, 0] or piece[-1, -1]
+        if corners and float(np.median(grey[piece])) > 0.9 * white:
+            allowed &= ~piece
+    reach = air + 0.5 * (skin - air)
+    return Limb(allowed & (grey > skin), allowed & (grey > reach), allowed & (grey > cortex), film.inside, grey)
+
+
+def grey_classes(values: NDArray[np.float32]) -> tuple[float, float, float]:
+    """Air's own grey and the two thresholds air|flesh and flesh|bone of a film's values, by Otsu's criterion.
+
+    Maximises the variance between three classes over all pairs of 64 levels (Otsu 1979, section IV).
+    """
+    low, high = (float(v) for v in np.percentile(values, (0.2, 99)))
+    if high - low < 1e-3:
+        return low, high, high
+    counts, edges = np.histogram(np.clip(values, low, high), bins=_BINS, range=(low, high))
+    share = counts / counts.sum()
+    centres = (edges[1:] + edges[:-1]) / 2
+    weight = np.concatenate(([0.0], np.cumsum(share)))
+    moment = np.concatenate(([0.0], np.cumsum(share * centres)))
+    first, second = np.triu_indices(_BINS - 1, 1)
+    first, second = first + 1, second + 1
+
+    def between(start: NDArray[np.int64] | int, stop: NDArray[np.int64] | int) -> NDArray[np.float64]:
+        mass = weight[stop] - weight[start]
+        return np.asarray((moment[stop] - moment[start]) ** 2 / np.maximum(mass, 1e-12))
+
+    best = int(np.argmax(between(0, first) + between(first, second) + between(second, _BINS)))
+    skin, cortex = float(edges[first[best]]), float(edges[second[best]])
+    air = float(centres[int(np.argmax(counts[: first[best]]))])
+    return air, skin, cortex

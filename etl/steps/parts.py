@@ -1,0 +1,108 @@
+"""Which components of a limb mask are limbs of their own: letters, markers, fragments and fingers are not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from etl.steps.limb_mask import Limb
+
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1 with exclusive ends
+
+_LEAST_LENGTH = 0.5  # of the longest part: markers and cut-off fingers are shorter
+_LEAST_FILM = 0.004  # of the film's area: no limb is that small, and a film without one has no parts
+_LEAST_GREYS = 0.15  # range of a part's greys over the film's: bone stands out from flesh
+_LEAST_FILLED = 0.2  # of its convex hull, for the spread fingers of a hand
+_SKIN = 0.012  # of the film's range, a pixel of the thumbnail: how steep a skin line is at least
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One limb on a thumbnail: its `mask` (bool, rows x columns) and bounding `box`."""
+
+    mask: NDArray[np.bool_]
+    box: Box
+
+
+def find_parts(limb: Limb, min_of_largest: float) -> list[Region]:
+    """The limbs of a film, in no order; [] when there is none.
+
+    Components are taken at a level between air and skin, so that two limbs whose halos meet count as
+    touching, and only those count that hold flesh or bone.
+    """
+    close = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    joined = cv2.morphologyEx(limb.reach.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    joined = cv2.morphologyEx(joined | limb.mask.astype(np.uint8), cv2.MORPH_CLOSE, close)
+    # Fragments grow together, but not across a row or a column of nothing but air.
+    joined[~np.asarray(limb.reach.any(axis=1))] = 0
+    joined[:, ~np.asarray(limb.reach.any(axis=0))] = 0
+    count, labels = cv2.connectedComponents(joined, connectivity=8, ltype=cv2.CV_32S)
+    found = []
+    for label in range(1, count):
+        mask = (labels == label) & limb.mask
+        area = int(np.count_nonzero(mask))
+        if area >= _LEAST_FILM * mask.size:
+            found.append((area, mask, _length(mask)))
+    if not found:
+        return []
+    largest = max(area for area, _, _ in found)
+    longest = max(length for area, _, length in found if area >= 0.5 * largest)
+    return [
+        Region(mask, bounding_box(mask))
+        for area, mask, length in found
+        if area >= min_of_largest * largest and length >= _LEAST_LENGTH * longest and _is_body(mask, limb)
+    ]
+
+
+def bounding_box(mask: NDArray[np.bool_]) -> Box:
+    """x0, y0, x1, y1 (exclusive ends) of a mask that is not empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _length(mask: NDArray[np.bool_]) -> float:
+    (_, (width, height), _) = cv2.minAreaRect(_outline_points(mask))
+    return float(max(width, height))
+
+
+def _is_body(mask: NDArray[np.bool_], limb: Limb) -> bool:
+    """Whether a component looks like flesh with bone in it: many greys, with a skin, and no net of thin
+    strips."""
+    low, high = (float(v) for v in np.percentile(limb.grey[mask], (5, 95)))
+    seen = limb.grey[limb.inside]
+    whole = float(np.percentile(seen, 98) - np.percentile(seen, 2))
+    if high - low < _LEAST_GREYS * whole:
+        return False
+    if np.count_nonzero(mask) < _LEAST_FILLED * _hull_area(mask):
+        return False
+    return _has_skin(mask, limb, whole)
+
+
+def _has_skin(mask: NDArray[np.bool_], limb: Limb, whole: float) -> bool:
+    """Whether grey falls off quickly along most of the outline; the haze of unevenly lit air fades slowly."""
+    area = mask.astype(np.uint8)
+    kernel = np.ones((3, 3), np.uint8)
+    outline = (cv2.dilate(area, kernel) != cv2.erode(area, kernel)) & _off_border(limb.inside)
+    if np.count_nonzero(outline) < 10:
+        return False
+    gx = cv2.Sobel(limb.grey, cv2.CV_32F, 1, 0, ksize=3, scale=0.125)
+    gy = cv2.Sobel(limb.grey, cv2.CV_32F, 0, 1, ksize=3, scale=0.125)
+    return float(np.median(cv2.magnitude(gx, gy)[outline])) > _SKIN * whole
+
+
+def _off_border(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    kernel = np.ones((7, 7), np.uint8)
+    eroded = cv2.erode(inside.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return np.asarray(eroded, dtype=np.bool_)
+
+
+def _hull_area(mask: NDArray[np.bool_]) -> float:
+    return float(cv2.contourArea(cv2.convexHull(_outline_points(mask)))) + 1
+
+
+def _outline_points(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return np.concatenate(outlines)

@@ -1,0 +1,59 @@
+"""Turning a frame by any angle: canvas grown, new border air, multiples of 90 degrees exact."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from etl.study import Affine, Frame, compose
+
+
+def turned(frame: Frame, degrees: float) -> Frame:
+    """The frame turned counter-clockwise as seen on the screen; nothing is cut off.
+
+    Multiples of 90 degrees move pixels without touching their values; other angles interpolate linearly, and
+    the corners that the canvas gains are 0 and `padding`. `transform` is composed; `done` is left alone.
+    """
+    quarters, rest = divmod(degrees, 90.0)
+    if rest == 0:
+        return _quarter_turns(frame, int(quarters) % 4)
+    rows, columns = frame.pixels.shape
+    radians = math.radians(degrees)
+    cos, sin = math.cos(radians), math.sin(radians)
+    wide = math.ceil(columns * abs(cos) + rows * abs(sin) - 1e-6)
+    tall = math.ceil(columns * abs(sin) + rows * abs(cos) - 1e-6)
+    x0, y0 = (columns - 1) / 2, (rows - 1) / 2
+    x1, y1 = (wide - 1) / 2, (tall - 1) / 2
+    # y grows downwards: counter-clockwise on the screen takes (x, y) to (x cos + y sin, -x sin + y cos).
+    turn: Affine = (cos, sin, x1 - cos * x0 - sin * y0, -sin, cos, y1 + sin * x0 - cos * y0)
+    matrix = np.array(turn, dtype=np.float64).reshape(2, 3)
+    pixels = cv2.warpAffine(frame.pixels, matrix, (wide, tall), flags=cv2.INTER_LINEAR, borderValue=0)
+    known = np.zeros((rows, columns), np.uint8) if frame.padding is None else frame.padding.astype(np.uint8)
+    padding = cv2.warpAffine(known, matrix, (wide, tall), flags=cv2.INTER_NEAREST, borderValue=1).astype(bool)
+    return replace(
+        frame,
+        pixels=np.asarray(pixels),
+        padding=np.asarray(padding),
+        transform=compose(turn, frame.transform),
+    )
+
+
+def _quarter_turns(frame: Frame, quarters: int) -> Frame:
+    if quarters == 0:
+        return frame
+    rows, columns = frame.pixels.shape
+    turns: dict[int, Affine] = {
+        1: (0.0, 1.0, 0.0, -1.0, 0.0, columns - 1.0),
+        2: (-1.0, 0.0, columns - 1.0, 0.0, -1.0, rows - 1.0),
+        3: (0.0, -1.0, rows - 1.0, 1.0, 0.0, 0.0),
+    }
+    padding = frame.padding
+    return replace(
+        frame,
+        pixels=np.ascontiguousarray(np.rot90(frame.pixels, quarters)),
+        padding=None if padding is None else np.ascontiguousarray(np.rot90(padding, quarters)),
+        transform=compose(turns[quarters], frame.transform),
+    )
