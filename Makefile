@@ -40,7 +40,7 @@ check: venv
 	$(BIN)/lint-imports
 
 bench: venv
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.benchmark
 
 format: venv
 	$(BIN)/ruff check --fix .

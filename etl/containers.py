@@ -142,6 +142,4 @@ def _opened(path: str, size: int, mtime_ns: int) -> _Container:
     file = open_unchanged(path, size, mtime_ns)
     head = read_at(file, 1024, 0)
     zipped = kind(head) == "zip"
-    return _Container(
-        file, zip_members(file, size) if zipped else tar_members(file, size, gzipped=head[:2] == GZIP)
-    )
+    return _Container(file, zip_members(file, size) if zipped else tar_members(file, size, gzipped=head[:2] == GZIP))

@@ -153,9 +153,7 @@ def read_elements(
         claimed = encoding.uid
     walk = _Walk(data, start, encoding, tags=tags, stop=stop, max_reads=max_reads)
     end = walk.run()
-    return Elements(
-        meta, walk.found, claimed, encoding, _character_set(walk.found), end, walk.seen, walk.last
-    )
+    return Elements(meta, walk.found, claimed, encoding, _character_set(walk.found), end, walk.seen, walk.last)
 
 
 def ascii_of(element: Element | None) -> str:
@@ -206,9 +204,7 @@ class _Walk:
 
     def run(self) -> End:
         implicit, little = self._encoding
-        elements = data_element_generator(
-            self._bytes, implicit, little, self._before, specific_tags=self._tags
-        )
+        elements = data_element_generator(self._bytes, implicit, little, self._before, specific_tags=self._tags)
         try:
             for element in elements:
                 self.found[int(element.tag)] = element
@@ -235,9 +231,7 @@ class _Walk:
         """Encapsulated pixels without a last delimiter: all fragments may be there, a decoder will see."""
         vr, length, place = self._value
         if self.last in PIXEL_DATA and length == UNDEFINED and (not self._tags or self.last in self._tags):
-            element = RawDataElement(
-                BaseTag(self.last), vr, length, self._data[place:], place, *self._encoding
-            )
+            element = RawDataElement(BaseTag(self.last), vr, length, self._data[place:], place, *self._encoding)
             self.found[self.last] = element
 
 
@@ -251,13 +245,9 @@ def _character_set(found: Mapping[int, Element]) -> list[str]:
 
 def _file_meta(data: bytes, start: int, size: int) -> tuple[Mapping[int, Element], int]:
     """Group 0002 (PS3.10 section 7.1), and where the data set begins behind it (and behind a command set)."""
-    meta = _Walk(
-        data, start, encoding_at(data, start, size), stop=lambda tag: tag >> 16 != 2, max_reads=MAX_META_READS
-    )
+    meta = _Walk(data, start, encoding_at(data, start, size), stop=lambda tag: tag >> 16 != 2, max_reads=MAX_META_READS)
     meta.run()
-    command = _Walk(
-        data, meta.position, IMPLICIT_LITTLE, stop=lambda tag: tag >> 16 != 0, max_reads=MAX_META_READS
-    )
+    command = _Walk(data, meta.position, IMPLICIT_LITTLE, stop=lambda tag: tag >> 16 != 0, max_reads=MAX_META_READS)
     command.run()
     return meta.found, command.position
 

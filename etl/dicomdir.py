@@ -89,6 +89,4 @@ def _listing(folder: str) -> dict[str, str]:
         names = sorted(os.listdir(folder), reverse=True)  # noqa: PTH208
     except OSError:
         return {}
-    return {name.split(";")[0].rstrip(".").casefold(): name for name in names} | {
-        n.casefold(): n for n in names
-    }
+    return {name.split(";")[0].rstrip(".").casefold(): name for name in names} | {n.casefold(): n for n in names}

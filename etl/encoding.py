@@ -57,9 +57,7 @@ def encoding_at(data: bytes, start: int, size: int, claimed: str = "") -> Encodi
     Where several would do, or none, it is that of the claimed transfer syntax. All encapsulated ones are
     explicit little endian (PS3.5 A.4).
     """
-    word = {ExplicitVRBigEndian: EXPLICIT_BIG, ImplicitVRLittleEndian: IMPLICIT_LITTLE}.get(
-        claimed, EXPLICIT_LITTLE
-    )
+    word = {ExplicitVRBigEndian: EXPLICIT_BIG, ImplicitVRLittleEndian: IMPLICIT_LITTLE}.get(claimed, EXPLICIT_LITTLE)
     steps, _, seen = _best(data, start, size)
     return seen if steps > _steps(data, start, size, word)[0] else word
 

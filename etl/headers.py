@@ -60,9 +60,7 @@ _NUMBERS = {
 }
 _OTHERS = ("BodyPartExamined", "AnatomicRegionSequence", "ImageLaterality", "Laterality", "NumberOfFrames")
 _META = {"sop_class_uid": 0x00020002, "sop_instance_uid": 0x00020003}  # where the data set lacks them
-_HAS_PIXELS = re.compile(
-    r"(Image|(?<!Surface )Segmentation|RT Dose|Map|Volume Analysis) Storage"
-)  # SOP class names
+_HAS_PIXELS = re.compile(r"(Image|(?<!Surface )Segmentation|RT Dose|Map|Volume Analysis) Storage")  # SOP class names
 
 
 def read(found: Found, keep: tuple[str, ...] = ()) -> list[Instance]:
@@ -82,9 +80,7 @@ def read(found: Found, keep: tuple[str, ...] = ()) -> list[Instance]:
                 return [_instance(source, lambda size: read_at(file, size, 0), head, keep)]
     except Unreadable as refused:
         return [_unread(source, refused.error)]
-    return list(_members(found, keep)) or [
-        Instance(source=source, fate=Drop("not_dicom", "an empty container"))
-    ]
+    return list(_members(found, keep)) or [Instance(source=source, fate=Drop("not_dicom", "an empty container"))]
 
 
 def source_of(found: Found, member: str = "", size: int = 0) -> Source:
@@ -171,9 +167,7 @@ def _fate(instance: Instance, elements: Elements) -> Drop | Failure | None:
         return Drop("not_an_image", name)
     if has_matrix or (name and instance.modality):
         return None
-    return Drop(
-        "not_an_image", f"{name}, but without rows and columns" if name else "without rows and columns"
-    )
+    return Drop("not_an_image", f"{name}, but without rows and columns" if name else "without rows and columns")
 
 
 @cache

@@ -26,9 +26,7 @@ ROWS_PER_GROUP = 50_000
 
 _FOUND = tuple(f"found_{name}" for name in Found._fields)
 _FATE = ("member", "member_size", "fate", "reason", "detail", "header_problems")
-_FACTS = tuple(
-    f.name for f in fields(Instance) if f.name not in {"source", "fate", "metadata", "header_problems"}
-)
+_FACTS = tuple(f.name for f in fields(Instance) if f.name not in {"source", "fate", "metadata", "header_problems"})
 _INTEGERS = {
     "found_size",
     "found_mtime_ns",
@@ -72,9 +70,7 @@ def load(path: Path) -> Index:
             keep = tuple(json.loads(notes[b"radforge.keep"]))
             if notes[b"radforge.index"] != FORMAT.encode() or file.schema_arrow.names != _names(keep):
                 return Index()
-            return Index(
-                keep, [_values(file, name) for name in _names(keep)]
-            )  # one at a time: half the memory
+            return Index(keep, [_values(file, name) for name in _names(keep)])  # one at a time: half the memory
     except (OSError, ValueError, TypeError, KeyError, pa.ArrowException):
         return Index()
 
@@ -94,9 +90,7 @@ def save(path: Path, entries: Mapping[Found, Sequence[Instance]], keep: tuple[st
             with pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer:
                 for rows in _row_groups(entries, keep):
                     columns = zip(*rows, strict=True)
-                    arrays = [
-                        pa.array(column, _type(name)) for name, column in zip(names, columns, strict=True)
-                    ]
+                    arrays = [pa.array(column, _type(name)) for name, column in zip(names, columns, strict=True)]
                     writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             file.flush()
             os.fsync(file.fileno())

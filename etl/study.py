@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -142,4 +142,10 @@ class StudyOutcome:
     records: list[Row] = field(default_factory=list)
     drops: list[Row] = field(default_factory=list)
     failures: list[Row] = field(default_factory=list)
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @property
+    def frames(self) -> int:
+        """Frames these rows speak of."""
+        rows = (*self.records, *self.drops, *self.failures)
+        return len({(row["source_id"], row["frame_index"]) for row in rows})

@@ -42,9 +42,7 @@ def members(file: FileIO, size: int, *, gzipped: bool) -> Iterator[Member]:
         while (info := archive.next()) is not None:
             archive.members = []  # type: ignore[attr-defined]  # tarfile would keep every one
             if not info.isdir():
-                yield Member(
-                    info.name, info.size, _problem(info), partial(_head, read, info.offset_data, info.size)
-                )
+                yield Member(info.name, info.size, _problem(info), partial(_head, read, info.offset_data, info.size))
             if archive.offset <= offset:
                 raise Unreadable("read", _CUT)  # headers that point backwards go round for ever
             offset = archive.offset

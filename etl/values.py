@@ -113,10 +113,7 @@ class Values:
             self._note(keyword)
             value = value[: len(value) // size * size]
         order = "<" if self._little else ">"
-        return [
-            f"{number:g}" if letter in "fd" else str(number)
-            for (number,) in struct.iter_unpack(order + letter, value)
-        ]
+        return [f"{number:g}" if letter in "fd" else str(number) for (number,) in struct.iter_unpack(order + letter, value)]
 
     def _decoded(self, keyword: str, value: bytes) -> str:
         if value.isascii() and _ESCAPE not in value:

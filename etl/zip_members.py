@@ -33,9 +33,7 @@ def members(file: FileIO, size: int) -> Iterator[Member]:
     overlapping = _overlapping(archive.infolist())
     for info in archive.infolist():
         if not info.filename.endswith("/"):  # a folder
-            problem = (
-                "the member shares its bytes with another" if id(info) in overlapping else _problem(info)
-            )
+            problem = "the member shares its bytes with another" if id(info) in overlapping else _problem(info)
             yield Member(info.filename, info.file_size, problem, partial(_head, archive, info))
 
 

@@ -45,12 +45,14 @@ class DatasetVersion:
         if len(matches) != 1:
             raise RadforgeError(
                 "no such version" if not matches else "more than one version begins so",
-                f"{dataset}@{wanted}", expected="one of: " + (", ".join(versions(dataset)) or "none committed yet"),
+                f"{dataset}@{wanted}",
+                expected="one of: " + (", ".join(versions(dataset)) or "none committed yet"),
             )
         return cls(dataset, matches[0])
 
     @property
     def folder(self) -> Path:
+        """The version's folder."""
         return self.dataset / self.version
 
     @property
@@ -119,4 +121,4 @@ def read_picture(path: Path) -> NDArray[Any]:
     picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if picture is None or picture.ndim != 2:
         raise RadforgeError("a picture is damaged", path.name, expected="a greyscale PNG")
-    return picture
+    return np.asarray(picture)

@@ -36,7 +36,13 @@ class RadforgeError(Exception):
     exit_code = 2
 
     def __init__(
-        self, what: str, where: str = "", found: str = "", expected: str = "", *, problems: list[Problem] | None = None
+        self,
+        what: str,
+        where: str = "",
+        found: str = "",
+        expected: str = "",
+        *,
+        problems: list[Problem] | None = None,
     ) -> None:
         self.problems = problems or [Problem(what, where, found, expected)]
         super().__init__("\n".join(str(problem) for problem in self.problems))

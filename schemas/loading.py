@@ -26,8 +26,9 @@ def load(model: type[Model], name_or_path: str, shipped: str) -> Model:
     names = shipped_names(shipped)
     if name_or_path not in names:
         raise RadforgeError(
-            "no such recipe", f"--recipe {name_or_path}", expected=f"a .toml file or one of: {', '.join(names)}"
-            + _meant(name_or_path, names)
+            "no such recipe",
+            f"--recipe {name_or_path}",
+            expected=f"a .toml file or one of: {', '.join(names)}" + _meant(name_or_path, names),
         )
     text = (resources.files("schemas") / "recipes" / shipped / f"{name_or_path}.toml").read_text("utf-8")
     return _parse(model, text, f"shipped recipe {name_or_path}")
@@ -65,7 +66,9 @@ def _problem(model: type[BaseModel], item: Any, where: str) -> Problem:
     if item["type"] == "extra_forbidden":
         known = _keys_at(model, location[:-1])
         return Problem(
-            f"unknown key `{key}`", where, expected=f"one of: {', '.join(known)}" + _meant(location[-1], known)
+            f"unknown key `{key}`",
+            where,
+            expected=f"one of: {', '.join(known)}" + _meant(location[-1], known),
         )
     found = repr(item["input"])
     return Problem(f"`{key}` {item['msg'][0].lower()}{item['msg'][1:]}", where, found=found[:80])

@@ -49,11 +49,19 @@ MANIFEST: tuple[Column, ...] = (
     _required("region_count", pa.int32(), "Regions of the frame: its pictures plus its region drops."),
     _required("image_id", pa.string(), "Pseudonym of the picture; the name of its file."),
     _required("image_path", pa.string(), "The picture, relative to the version."),
-    Column("preview_path", pa.string(), "The decoded film before any step, at most 256 pixels, relative to the version."),
+    Column(
+        "preview_path",
+        pa.string(),
+        "The decoded film before any step, at most 256 pixels, relative to the version.",
+    ),
     _required("sha256", pa.string(), "SHA-256 of the picture's file."),
     Column("preview_sha256", pa.string(), "SHA-256 of the preview's file."),
     *_IDS,
-    Column("patient_id_missing", pa.bool_(), "The source had no PatientID: patient_id stands for this study alone."),
+    Column(
+        "patient_id_missing",
+        pa.bool_(),
+        "The source had no PatientID: patient_id stands for this study alone.",
+    ),
     _required("rows", pa.int32(), "Height of the picture in pixels."),
     _required("columns", pa.int32(), "Width of the picture in pixels."),
     _required("bits", pa.int32(), "Bits per pixel of the PNG: 8 or 16."),
@@ -80,11 +88,23 @@ MANIFEST: tuple[Column, ...] = (
     Column("inverted", pa.bool_(), "The grey sense was turned after the header's own word was followed."),
     Column("inversion_score", pa.float64(), "Evidence of the inversion step that air was bright."),
     Column("rotation_deg", pa.float64(), "Counter-clockwise turn applied to the picture, in degrees."),
-    Column("rotation_confidence", pa.float64(), "How sure the rotation step is that the picture is upright, 0..1."),
-    _required("transform", pa.list_(pa.float64(), 6), "Row-major 2x3 affine from stored pixel (x, y) to this picture."),
+    Column(
+        "rotation_confidence",
+        pa.float64(),
+        "How sure the rotation step is that the picture is upright, 0..1.",
+    ),
+    _required(
+        "transform",
+        pa.list_(pa.float64(), 6),
+        "Row-major 2x3 affine from stored pixel (x, y) to this picture.",
+    ),
     Column("mean", pa.float64(), "Mean grey of the picture's exposed pixels, 0..1."),
     Column("std", pa.float64(), "Standard deviation of them, 0..1."),
-    Column("header_problems", pa.list_(pa.string()), "Header fields that could not be read or contradict (never values)."),
+    Column(
+        "header_problems",
+        pa.list_(pa.string()),
+        "Header fields that could not be read or contradict (never values).",
+    ),
     Column("burned_in_annotation", pa.string(), "(0028,0301): YES, NO or null."),
     Column("age_years", pa.int32(), "Age in whole years at the study, 89 and above as 89."),
     Column("sex", pa.string(), "F, M or O."),
@@ -143,8 +163,10 @@ def metadata_column(keyword: str) -> str:
     """`ExposureTime` -> `dicom_exposure_time`; `KVP` -> `dicom_kvp`."""
     words: list[str] = []
     for index, letter in enumerate(keyword):
-        new_word = letter.isupper() and index > 0 and (
-            not keyword[index - 1].isupper() or (index + 1 < len(keyword) and keyword[index + 1].islower())
+        new_word = (
+            letter.isupper()
+            and index > 0
+            and (not keyword[index - 1].isupper() or (index + 1 < len(keyword) and keyword[index + 1].islower()))
         )
         words.append("_" + letter.lower() if new_word else letter.lower())
     return "dicom_" + "".join(words)

@@ -23,8 +23,8 @@ class Anatomy(Settings):
     unknown: Literal["keep", "drop"] = "keep"
     """What happens, where `keep` names parts, to a film whose header names no part of the vocabulary."""
     min_score: float = Field(default=80.0, ge=0, le=100)
-    """How alike (0..100) a misspelt word must be to a word of the vocabulary to count as it: 100 less the share
-    of letters changed, lost, added or swapped. 80 forgives one in 5 to 9 letters (in a description half as
+    """How alike (0..100) a misspelt word must be to a word of the vocabulary to count as it: 100 less the
+    share of letters changed, lost, added or swapped. 80 forgives one in 5 to 9 letters (in a description half as
     much); shorter words are never guessed."""
 
 
@@ -72,7 +72,7 @@ class PcaRotation(Settings):
     component."""
     dead_band_deg: float = Field(default=2.0, ge=0, le=90)
     """Turns smaller than this many degrees are not applied."""
-    min_elongation: float = Field(default=1.25, ge=1)
+    min_elongation: float = Field(default=1.2, ge=1)
     """`robust`: axis ratio below which a part has no axis to speak of and is left as it is."""
     min_up_down_confidence: float = Field(default=0.6, ge=0.5, le=1)
     """`robust`: how sure (0.5 is a guess) the step must be that the far end is below before it turns a film

@@ -22,9 +22,7 @@ class Region:
     middle_mm: tuple[float, float]
 
 
-def draw_region(
-    rng: np.random.Generator, name: str, rows: int, columns: int, *, tilt_deg: float = 0.0
-) -> Film:
+def draw_region(rng: np.random.Generator, name: str, rows: int, columns: int, *, tilt_deg: float = 0.0) -> Film:
     """A film of `hand`, `elbow`, `knee` or `chest`; arguments as in `wrist.draw_wrist`. Raises KeyError
     otherwise.
     """
@@ -88,10 +86,7 @@ def _knee(rng: np.random.Generator) -> Body:
 
 def _chest(rng: np.random.Generator) -> Body:
     breadth = rng.uniform(0.92, 1.08)
-    bones = [
-        Bone(rounded([(-16, y), (16, y), (16, y - 19), (-16, y - 19)], 2), 1.6, 0.45)
-        for y in range(190, -220, -22)
-    ]
+    bones = [Bone(rounded([(-16, y), (16, y), (16, y - 19), (-16, y - 19)], 2), 1.6, 0.45) for y in range(190, -220, -22)]
     for side in (-1, 1):
         for number in range(10):
             width = breadth * (70 + 12 * number - 0.85 * max(number - 5, 0) ** 2)

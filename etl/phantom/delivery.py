@@ -109,9 +109,7 @@ class Delivery:
 
     def _write_disc(self, disc: FileSet) -> None:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", ResourceWarning
-            )  # FileSet leaves its staging folder to the collector
+            warnings.simplefilter("ignore", ResourceWarning)  # FileSet leaves its staging folder to the collector
             disc.write(self._root / CD)
             self._disc = None
             del disc

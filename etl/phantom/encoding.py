@@ -45,9 +45,7 @@ def _jpeg_lossless(stored: Stored, bits: int) -> bytes:
 
 def _jpeg_2000(stored: Stored, bits: int) -> bytes:
     return bytes(
-        imagecodecs.jpeg2k_encode(
-            stored, level=0, reversible=True, codecformat="j2k", bitspersample=bits, numthreads=1
-        )
+        imagecodecs.jpeg2k_encode(stored, level=0, reversible=True, codecformat="j2k", bitspersample=bits, numthreads=1)
     )
 
 
@@ -64,9 +62,7 @@ def _by_gdcm(stored: Stored, bits: int, syntax: int) -> bytes:
     image = writer.GetImage()
     image.SetNumberOfDimensions(2)
     image.SetDimensions((stored.shape[1], stored.shape[0], 1))
-    image.SetPhotometricInterpretation(
-        gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2)
-    )
+    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2))
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.ImplicitVRLittleEndian))
     image.SetPixelFormat(gdcm.PixelFormat(1, 16, bits, bits - 1, 0))
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
@@ -78,9 +74,7 @@ def _by_gdcm(stored: Stored, bits: int, syntax: int) -> bytes:
     if not change.Change():
         raise RuntimeError("gdcm could not encode a drawn film")
     fragments = change.GetOutput().GetDataElement().GetSequenceOfFragments()
-    buffers = [
-        fragments.GetFragment(i).GetByteValue().GetBuffer() for i in range(fragments.GetNumberOfFragments())
-    ]
+    buffers = [fragments.GetFragment(i).GetByteValue().GetBuffer() for i in range(fragments.GetNumberOfFragments())]
     return b"".join(buffer.encode("utf-8", "surrogateescape") for buffer in buffers)
 
 

@@ -33,9 +33,7 @@ class Extras:
     presented: frozenset[int]
     scanned: frozenset[int]
 
-    def of_film(
-        self, delivery: Delivery, study: StudyPlan, film: FilmPlan, exposed: Exposed, row: Row
-    ) -> list[Row]:
+    def of_film(self, delivery: Delivery, study: StudyPlan, film: FilmPlan, exposed: Exposed, row: Row) -> list[Row]:
         """Write what repeats or spoils a study's first film; returns the truth of those files."""
         if film is not study.films[0]:
             return []
@@ -45,17 +43,13 @@ class Extras:
             path = delivery.put("flat", f"copia_seguridad/{study.number:03d}/{film.number}", to_bytes(again))
             rows.append(replace(row, source_path=path))
         if study.number in self.conflicting:
-            other = film_file(
-                study, film, _edited(exposed.stored, film.exposure.bits), syntax=ExplicitVRLittleEndian
-            )
+            other = film_file(study, film, _edited(exposed.stored, film.exposure.bits), syntax=ExplicitVRLittleEndian)
             path = delivery.put("flat", f"reprocesado/{study.number:03d}.dcm", to_bytes(other))
             rows.append(replace(row, source_path=path, pixels=f"{row.pixels} edited"))
         if study.number in self.truncated:
             cut = replace(film, sop_instance_uid=uid(self.seed, "cut", study.number))
             whole = to_bytes(film_file(study, cut, exposed.stored, syntax=ExplicitVRLittleEndian))
-            path = delivery.put(
-                "flat", f"recuperados/{study.number:03d}", whole[: int(_KEPT_OF_CUT_FILE * len(whole))]
-            )
+            path = delivery.put("flat", f"recuperados/{study.number:03d}", whole[: int(_KEPT_OF_CUT_FILE * len(whole))])
             rows.append(
                 replace(
                     row,
@@ -112,10 +106,7 @@ def loose_files(delivery: Delivery) -> list[Row]:
     """A text file and an empty one, as people leave them; returns their truth."""
     note = "Entrega de imagenes\nPaciente remitido por Dr. Etxeberria, tel. 555 0142.\n"
     files = {"LEEME.txt": note.encode(), "rx_varios/IM000099": b""}
-    return [
-        Row(delivery.put("flat", name, content), fate="drop", reason="not_dicom")
-        for name, content in files.items()
-    ]
+    return [Row(delivery.put("flat", name, content), fate="drop", reason="not_dicom") for name, content in files.items()]
 
 
 def _edited(stored: Stored, bits: int) -> Stored:

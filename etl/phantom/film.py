@@ -45,16 +45,10 @@ class Exposure:
     @classmethod
     def drawn(cls, rng: np.random.Generator, bits: int, marker: str) -> Exposure:
         """An exposure at the rates of rates.py."""
-        blades = (
-            tuple(float(m) for m in rng.uniform(0.015, 0.09, 4)) if rng.random() < rates.COLLIMATED else None
-        )
+        blades = tuple(float(m) for m in rng.uniform(0.015, 0.09, 4)) if rng.random() < rates.COLLIMATED else None
         frame: Literal["white", "black"] = "white" if rng.random() < 0.5 else "black"
         voi = rng.random()
-        rescale = (
-            ((1.0, 0.0), (1.0, -1024.0), (0.5, 0.0))[rng.integers(3)]
-            if rng.random() < rates.RESCALE
-            else None
-        )
+        rescale = ((1.0, 0.0), (1.0, -1024.0), (0.5, 0.0))[rng.integers(3)] if rng.random() < rates.RESCALE else None
         return cls(
             bits=bits,
             monochrome1=bool(rng.random() < rates.MONOCHROME1),
@@ -95,11 +89,7 @@ def expose(film: Film, exposure: Exposure, seed: tuple[int, ...]) -> Exposed:
     rows, columns = film.pixels.shape
     shape = (rows, columns)
     field, field_mask = _field(shape, exposure)
-    if (
-        exposure.blades is not None
-        and film.fracture_xy is not None
-        and not _holds(field_mask, film.fracture_xy)
-    ):
+    if exposure.blades is not None and film.fracture_xy is not None and not _holds(field_mask, film.fracture_xy):
         exposure = replace(exposure, blades=None)
         field, field_mask = _field(shape, exposure)
     grey = exposure.air + (0.97 - exposure.air) * film.pixels

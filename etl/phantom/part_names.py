@@ -21,9 +21,7 @@ class PartText:
     @property
     def named(self) -> bool:
         """Whether the part can be told from the header at all."""
-        return bool(self.examined) or any(
-            self.study in words or self.series in words for words in _STUDY_WORDS.values()
-        )
+        return bool(self.examined) or any(self.study in words or self.series in words for words in _STUDY_WORDS.values())
 
 
 # UTF-8 read as Windows-1252 and written as UTF-8 again

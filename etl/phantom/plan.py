@@ -125,12 +125,7 @@ def _people(wish: Mixture, splits: Sequence[str | None]) -> list[Person]:
     again = False
     for number in range(wish.studies):
         same_split = number > 0 and splits[number] == splits[number - 1]
-        again = (
-            bool(rng.random() < rates.SECOND_STUDY)
-            and same_split
-            and not again
-            and people[-1].patient_id != ""
-        )
+        again = bool(rng.random() < rates.SECOND_STUDY) and same_split and not again and people[-1].patient_id != ""
         if again:
             people.append(people[-1])
             continue

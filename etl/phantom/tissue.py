@@ -51,9 +51,7 @@ def rounded(corners: Sequence[tuple[float, float]] | Points, times: int = 3) -> 
     points = np.asarray(corners, float)
     for _ in range(times):
         following = np.roll(points, -1, axis=0)
-        points = np.stack([0.75 * points + 0.25 * following, 0.25 * points + 0.75 * following], 1).reshape(
-            -1, 2
-        )
+        points = np.stack([0.75 * points + 0.25 * following, 0.25 * points + 0.75 * following], 1).reshape(-1, 2)
     return points
 
 
@@ -73,9 +71,7 @@ def long_bone(
     return np.concatenate([middle + across * half[:, None], (middle - across * half[:, None])[::-1]])
 
 
-def ellipse(
-    centre: tuple[float, float], size: tuple[float, float], turn_deg: float = 0.0, lump: float = 0.0
-) -> Points:
+def ellipse(centre: tuple[float, float], size: tuple[float, float], turn_deg: float = 0.0, lump: float = 0.0) -> Points:
     """Outline of an ellipse (mm; full axes in `size`), with a third-order lump for an irregular little
     bone.
     """
@@ -86,9 +82,7 @@ def ellipse(
     return np.stack([centre[0] + c * x - s * y, centre[1] + s * x + c * y], axis=1)
 
 
-def capsule(
-    start: tuple[float, float], end: tuple[float, float], start_radius: float, end_radius: float
-) -> Points:
+def capsule(start: tuple[float, float], end: tuple[float, float], start_radius: float, end_radius: float) -> Points:
     """Outline of a finger-like body: two circles (mm) and their hull."""
     circles = [
         ellipse(start, (2 * start_radius, 2 * start_radius)),
@@ -106,9 +100,7 @@ def fill(shape: tuple[int, int], outline_px: Points) -> NDArray[np.uint8]:
     return mask
 
 
-def soft_tissue(
-    shape: tuple[int, int], outlines_px: Sequence[Points], scale: float, depth_mm: float
-) -> tuple[Grey, Mask]:
+def soft_tissue(shape: tuple[int, int], outlines_px: Sequence[Points], scale: float, depth_mm: float) -> tuple[Grey, Mask]:
     """Flesh within the union of outlines: relative thickness (rows, columns) float32 0..1, and its bool mask.
 
     Corners between the outlines (webs of the fingers) are filled in smoothly.
@@ -125,9 +117,7 @@ def soft_tissue(
     return flesh, mask > 0
 
 
-def bone(
-    shape: tuple[int, int], outline_px: Points, scale: float, cortex_mm: float
-) -> tuple[Grey, tuple[slice, slice]]:
+def bone(shape: tuple[int, int], outline_px: Points, scale: float, cortex_mm: float) -> tuple[Grey, tuple[slice, slice]]:
     """Attenuation (float32) of one bone within the returned window of the film; an empty window when outside
     it.
 
@@ -145,9 +135,7 @@ def bone(
     widest = max(float(distance.max()), 1.0)
     reach = 2 * round(widest) + 1
     local = cv2.dilate(distance, np.ones((reach, reach), np.uint8), borderType=cv2.BORDER_REPLICATE)
-    local = cv2.blur(
-        np.maximum(local, 1), (reach, reach), borderType=cv2.BORDER_REPLICATE
-    )  # half-width hereabouts
+    local = cv2.blur(np.maximum(local, 1), (reach, reach), borderType=cv2.BORDER_REPLICATE)  # half-width hereabouts
     waist = np.clip(1.6 * (1 - local / widest), 0, 1)  # 0 at the flared ends, 1 along a narrow shaft
     shell = np.maximum(cortex_mm * scale * (0.55 + 0.85 * waist), 0.6)
     outer = _round(distance / local)

@@ -29,13 +29,9 @@ def mixture(
     """Check what was asked for. Raises RadforgeError on contradictions."""
     if splits is not None:
         if len(splits) != 3 or min(splits) < 0 or sum(splits) == 0:
-            raise RadforgeError(
-                "bad numbers of studies", "--splits", str(splits), "three numbers of studies, e.g. 30,10,10"
-            )
+            raise RadforgeError("bad numbers of studies", "--splits", str(splits), "three numbers of studies, e.g. 30,10,10")
         if studies is not None and studies != sum(splits):
-            raise RadforgeError(
-                "contradicts --splits", "--studies", str(studies), f"{sum(splits)}, the sum of --splits"
-            )
+            raise RadforgeError("contradicts --splits", "--studies", str(studies), f"{sum(splits)}, the sum of --splits")
         studies = sum(splits)
     studies = 40 if studies is None else studies
     if studies < 1:
@@ -43,9 +39,7 @@ def mixture(
     if seed < 0:
         raise RadforgeError("negative", "--seed", str(seed), "0 or more")
     if views is not None and not 1 <= views[0] <= views[1] <= 32:
-        raise RadforgeError(
-            "no such range", "--views", f"{views[0]}:{views[1]}", "MIN:MAX with 1 <= MIN <= MAX <= 32"
-        )
+        raise RadforgeError("no such range", "--views", f"{views[0]}:{views[1]}", "MIN:MAX with 1 <= MIN <= MAX <= 32")
     if size is not None and min(size) < 32:
         raise RadforgeError("too small to show anything", "--size", f"{size[0]}x{size[1]}", "at least 32x32")
     scale = 1.0 if size is None else min(1.0, *(a / b for a, b in zip(size, rates.MEDIAN_SIZE, strict=True)))

@@ -156,9 +156,7 @@ def _deliver(study: StudyPlan, delivery: Delivery, extra: extras.Extras, seed: i
         else:
             where = "nested" if scattered and film is study.films[-1] else place
             preamble = f"exported for {study.person.patient_id}" if study.number % 9 == 4 else ""
-            path = delivery.put(
-                where, name_of(study, film, where, seed), to_bytes(dataset, preamble.encode())
-            )
+            path = delivery.put(where, name_of(study, film, where, seed), to_bytes(dataset, preamble.encode()))
         row = film_row(path, study, film, None if study.axial else exposed)
         rows.append(row)
         rows += extra.of_film(delivery, study, film, exposed, row)
@@ -167,10 +165,6 @@ def _deliver(study: StudyPlan, delivery: Delivery, extra: extras.Extras, seed: i
 
 def _must_be_free(out: Path) -> None:
     if out.exists() and not out.is_dir():
-        raise RadforgeError(
-            "is a file", str(out), expected="a folder that does not exist yet, or an empty one"
-        )
+        raise RadforgeError("is a file", str(out), expected="a folder that does not exist yet, or an empty one")
     if out.is_dir() and any(out.iterdir()):
-        raise RadforgeError(
-            "is not empty", str(out), expected="a folder that does not exist yet, or an empty one"
-        )
+        raise RadforgeError("is not empty", str(out), expected="a folder that does not exist yet, or an empty one")

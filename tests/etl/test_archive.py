@@ -28,9 +28,7 @@ def test_files_are_listed_by_name_with_their_size_and_time_whatever_their_extens
     found = walk([tmp_path])
 
     assert [one.name for one in found] == ["a.txt", "b/IM1", "b/IM2", "c"]
-    assert all(
-        (Path(f.path).stat().st_size, Path(f.path).stat().st_mtime_ns) == (f.size, f.mtime_ns) for f in found
-    )
+    assert all((Path(f.path).stat().st_size, Path(f.path).stat().st_mtime_ns) == (f.size, f.mtime_ns) for f in found)
 
 
 def test_links_that_go_round_are_followed_once(tmp_path: Path) -> None:
@@ -107,9 +105,7 @@ def test_what_cannot_be_read_ends_as_a_failure_and_stops_nothing(tmp_path: Path)
     }
 
 
-def test_a_folder_that_may_not_be_opened_ends_as_a_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_may_not_be_opened_ends_as_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "closed").mkdir()
     (tmp_path / "film").touch()
     scandir = os.scandir

@@ -74,9 +74,7 @@ def test_members_equal_plain_files(tmp_path: Path, pack: Packer) -> None:
 
 
 @packers
-def test_members_with_names_that_climb_out_are_refused_and_the_others_read(
-    tmp_path: Path, pack: Packer
-) -> None:
+def test_members_with_names_that_climb_out_are_refused_and_the_others_read(tmp_path: Path, pack: Packer) -> None:
     names = ["/etc/x", "../x", "a/../../x", "C:\\x", "..\\x"]
     instances = by_name(pack(tmp_path / "c", dict.fromkeys(names, film()) | {"a/good..dcm": film()}))
 
@@ -89,9 +87,7 @@ def test_members_with_names_that_climb_out_are_refused_and_the_others_read(
 
 
 @packers
-def test_a_container_in_a_container_is_a_failure_and_a_text_file_no_dicom(
-    tmp_path: Path, pack: Packer
-) -> None:
+def test_a_container_in_a_container_is_a_failure_and_a_text_file_no_dicom(tmp_path: Path, pack: Packer) -> None:
     inner = (zipped(tmp_path / "inner", {"x": film()}), (tmp_path / "inner").read_bytes())[1]
 
     instances = by_name(pack(tmp_path / "c", {"in.zip": inner, "note.txt": b"hello", "empty": b""}))
@@ -121,9 +117,7 @@ def test_two_members_of_one_name_are_two_files(tmp_path: Path, pack: Packer) -> 
 
 
 @packers
-def test_a_cut_container_is_a_failure_and_what_lies_before_the_cut_is_read(
-    tmp_path: Path, pack: Packer
-) -> None:
+def test_a_cut_container_is_a_failure_and_what_lies_before_the_cut_is_read(tmp_path: Path, pack: Packer) -> None:
     found = pack(tmp_path / "c", {f"{seed}.dcm": film(seed, side=100) for seed in range(5)})
     data = (tmp_path / "c").read_bytes()
 
@@ -183,16 +177,12 @@ def overlapping(path: Path) -> Found:
     kernel = packer.compress(bytes(60 << 20)) + packer.flush()
     local = struct.pack("<4s5H3I2H", b"PK\x03\x04", 20, 0, 8, 0, 0, 0, len(kernel), 60 << 20, 1, 0) + b"0"
     entries = [
-        struct.pack(
-            "<4s6H3I5H2I", b"PK\x01\x02", 20, 20, 0, 8, 0, 0, 0, len(kernel), 60 << 20, 4, 0, 0, 0, 0, 0, 0
-        )
+        struct.pack("<4s6H3I5H2I", b"PK\x01\x02", 20, 20, 0, 8, 0, 0, 0, len(kernel), 60 << 20, 4, 0, 0, 0, 0, 0, 0)
         + b"%04d" % number
         for number in range(2000)
     ]
     directory = b"".join(entries)
-    end = struct.pack(
-        "<4s4H2IH", b"PK\x05\x06", 0, 0, 2000, 2000, len(directory), len(local) + len(kernel), 0
-    )
+    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 2000, 2000, len(directory), len(local) + len(kernel), 0)
     return put(path, local + kernel + directory + end)
 
 
@@ -207,9 +197,7 @@ def gzip_bomb(path: Path) -> Found:
 
 
 @pytest.mark.parametrize("make", [lambda p: bomb(p, 100 << 20), overlapping, gzip_bomb])
-def test_bombs_are_refused_within_a_second_and_without_memory(
-    tmp_path: Path, make: Callable[[Path], Found]
-) -> None:
+def test_bombs_are_refused_within_a_second_and_without_memory(tmp_path: Path, make: Callable[[Path], Found]) -> None:
     found = make(tmp_path / "bomb")
     tracemalloc.start()
     started = time.process_time()
@@ -303,9 +291,7 @@ def test_a_member_without_a_name_is_refused_and_is_not_taken_for_its_container(t
     found = zipped(tmp_path / "z", {"x": film(), "y": film(1)})
     data = (tmp_path / "z").read_bytes()
     entry = data.index(b"PK\x01\x02")
-    data = (
-        data[: entry + 28] + b"\0\0" + data[entry + 30 : entry + 46] + data[entry + 47 :]
-    )  # its name has no letter
+    data = data[: entry + 28] + b"\0\0" + data[entry + 30 : entry + 46] + data[entry + 47 :]  # its name has no letter
     data = data[:-10] + struct.pack("<I", struct.unpack("<I", data[-10:-6])[0] - 1) + data[-6:]
 
     instances = by_name(put(tmp_path / "z", data))

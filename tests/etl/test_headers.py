@@ -81,9 +81,7 @@ def test_a_film_is_recognised_without_preamble_or_meta_group(read: Read, file: s
     whole = read(data)
     bare = data[data.index(struct.pack("<HH2s", 8, 0x16, b"UI")) :]
 
-    instance = read(
-        {"cr": data, "preamble only": META + bare, "no preamble": data[132:], "no meta": bare}[file]
-    )
+    instance = read({"cr": data, "preamble only": META + bare, "no preamble": data[132:], "no meta": bare}[file])
 
     assert instance.fate is None
     assert (instance.modality, instance.rows, instance.transfer_syntax) == ("CR", 16, whole.transfer_syntax)
@@ -91,9 +89,7 @@ def test_a_film_is_recognised_without_preamble_or_meta_group(read: Read, file: s
 
 @pytest.mark.parametrize("claimed", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
 @pytest.mark.parametrize("written", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
-def test_a_meta_group_that_lies_about_the_encoding_is_not_believed(
-    read: Read, written: str, claimed: str
-) -> None:
+def test_a_meta_group_that_lies_about_the_encoding_is_not_believed(read: Read, written: str, claimed: str) -> None:
     tags = [
         (0x00080016, b"UI", b"1.2.840.10008.5.1.4.1.1.1"),
         (0x00080060, b"CS", b"DX"),
@@ -107,8 +103,7 @@ def test_a_meta_group_that_lies_about_the_encoding_is_not_believed(
     body = b"".join(element(*tag, order) for tag in tags)
     if written == ImplicitVRLittleEndian:
         body = b"".join(
-            struct.pack("<HHI", t >> 16, t & 0xFFFF, len(v) + len(v) % 2) + v + b" " * (len(v) % 2)
-            for t, _, v in tags
+            struct.pack("<HHI", t >> 16, t & 0xFFFF, len(v) + len(v) % 2) + v + b" " * (len(v) % 2) for t, _, v in tags
         )
 
     instance = read(meta(claimed) + body)
@@ -202,9 +197,7 @@ def test_fields_of_a_wrong_form_are_taken_as_text_and_named_without_their_value(
         ("GB18030", "手腕".encode("gb18030"), "手腕", False),
     ],
 )
-def test_text_of_every_character_set_is_decoded(
-    read: Read, charset: str, raw: bytes, text: str, troubled: bool
-) -> None:
+def test_text_of_every_character_set_is_decoded(read: Read, charset: str, raw: bytes, text: str, troubled: bool) -> None:
     data = meta() + element(0x00080005, b"CS", charset.encode()) + element(0x00080060, b"CS", b"CR")
 
     instance = read(data + element(0x00081030, b"LO", raw))
@@ -237,14 +230,10 @@ def test_what_is_no_dicom_no_image_or_an_index_is_dropped(read: Read) -> None:
         "not_an_image", "Grayscale Softcopy Presentation State Storage"
     )
     assert read(meta(sop_class="1.2.3") + modality).fate == Drop("not_an_image", "without rows and columns")
-    assert read(meta(sop_class="1.2.840.10008.1.3.10") + element(0x00041130, b"CS", b"DISC")).fate == Drop(
-        "dicomdir"
-    )
+    assert read(meta(sop_class="1.2.840.10008.1.3.10") + element(0x00041130, b"CS", b"DISC")).fate == Drop("dicomdir")
 
 
-def test_files_that_vanish_change_or_may_not_be_read_are_failures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_that_vanish_change_or_may_not_be_read_are_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = put(tmp_path / "x", film())
 
     assert headers.read(found._replace(size=1))[0].fate == Failure("read", CHANGED)
@@ -349,9 +338,7 @@ def test_mutated_headers_never_raise_and_never_take_a_second(read: Read) -> None
         rng = random.Random(seed)
         data = bytearray(originals[seed % 3])
         for _ in range(rng.choice([1, 2, 8, 30])):
-            data[rng.randrange(128, min(len(data), 900))] = rng.choice(
-                [0, 0xFF, 0x53, 0x51, rng.randrange(256)]
-            )
+            data[rng.randrange(128, min(len(data), 900))] = rng.choice([0, 0xFF, 0x53, 0x51, rng.randrange(256)])
         started = time.process_time()
 
         instance = read(bytes(data))
@@ -377,9 +364,7 @@ def test_nothing_of_a_patient_reaches_a_log_or_the_screen(tmp_path: Path) -> Non
         + element(0x00080005, b"CS", secret)
         + element(0x00080018, b"UI", secret)
         + element(0x00080060, b"CS", secret * 9)
-        + element(
-            0x00081111, b"SQ", struct.pack("<HHI", 0xFFFE, 0xE000, 20) + element(0x00080005, b"CS", secret)
-        )
+        + element(0x00081111, b"SQ", struct.pack("<HHI", 0xFFFE, 0xE000, 20) + element(0x00080005, b"CS", secret))
         + element(0x00100020, b"LO", secret + b"\xff\xfe\x1b")
         + element(0x00280008, b"IS", secret)
     )

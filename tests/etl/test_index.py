@@ -112,9 +112,7 @@ def test_a_damaged_index_is_as_good_as_none(archive: Path, tmp_path: Path, damag
     else:
         half = len(data) // 4
         flipped = data[:half] + bytes(byte ^ 0xFF for byte in data[half : half + 40]) + data[half + 40 :]
-        path.write_bytes(
-            {"empty": b"", "cut": data[:-100], "flipped": flipped, "other": b"PAR1hello"}[damage]
-        )
+        path.write_bytes({"empty": b"", "cut": data[:-100], "flipped": flipped, "other": b"PAR1hello"}[damage])
 
     assert len(load(path)) == 0
 
@@ -125,9 +123,7 @@ def test_nothing_to_keep_is_an_index_too(tmp_path: Path) -> None:
     assert len(load(tmp_path / "index")) == 0
 
 
-def test_an_index_that_could_not_be_written_leaves_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_that_could_not_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = put(tmp_path / "x", film())
     save(tmp_path / "index", {found: headers.read(found)})
 

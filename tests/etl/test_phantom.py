@@ -154,15 +154,11 @@ def test_air_is_dark_exactly_where_the_truth_says_that_the_header_is_right() -> 
     assert set(judged) == {True, False}
 
 
-def test_labels_cover_the_ordinary_studies_and_about_a_third_is_positive(
-    drawn: Path, truth: list[dict[str, str]]
-) -> None:
+def test_labels_cover_the_ordinary_studies_and_about_a_third_is_positive(drawn: Path, truth: list[dict[str, str]]) -> None:
     labels = {row["StudyInstanceUID"]: row["fracture"] for row in rows_of(drawn / "labels.csv")}
     assert len(labels) == STUDIES
     assert sum(label == "1" for label in labels.values()) == round(rates.FRACTURE * STUDIES)
-    broken = Counter(
-        row["study_instance_uid"] for row in truth if row["fracture"] == "true" and row["fate"] == "record"
-    )
+    broken = Counter(row["study_instance_uid"] for row in truth if row["fracture"] == "true" and row["fate"] == "record")
     assert set(broken) <= {study for study, label in labels.items() if label == "1"}
     assert all(count == 1 for count in broken.values())
 
@@ -286,9 +282,7 @@ def test_size_scales_every_film_in_proportion() -> None:
 
 def test_progress_counts_up_to_the_number_of_studies(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    summary = draw(
-        tmp_path / "o", 3, 0, size=(40, 32), views=(1, 1), progress=lambda done, of: seen.append((done, of))
-    )
+    summary = draw(tmp_path / "o", 3, 0, size=(40, 32), views=(1, 1), progress=lambda done, of: seen.append((done, of)))
     assert seen == [(done, summary.studies) for done in range(1, summary.studies + 1)]
 
 
@@ -302,9 +296,7 @@ def test_progress_counts_up_to_the_number_of_studies(tmp_path: Path) -> None:
         {"splits": (0, 0, 0)},
     ],
 )
-def test_contradictory_wishes_are_told_and_nothing_is_written(
-    tmp_path: Path, wishes: dict[str, object]
-) -> None:
+def test_contradictory_wishes_are_told_and_nothing_is_written(tmp_path: Path, wishes: dict[str, object]) -> None:
     with pytest.raises(RadforgeError):
         draw(tmp_path / "out", **wishes)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()

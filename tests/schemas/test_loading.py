@@ -41,7 +41,7 @@ def test_all_problems_of_a_file_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_splits_must_add_up(tmp_path: Path) -> None:
-    with pytest.raises(RadforgeError, match="must be 1, got 1.15"):
+    with pytest.raises(RadforgeError, match=r"must be 1, got 1\.15"):
         load(EtlRecipe, recipe_from(tmp_path, "[splits]\ntrain = 0.85\n"), "etl")
 
 

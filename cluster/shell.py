@@ -1,0 +1,47 @@
+"""The one place that starts another program."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a program ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def call(command: Sequence[str], folder: Path | None = None, timeout_s: float = 60) -> Finished:
+    """Run a program to its end. A missing program is code 127, one that takes too long is 124, as in a shell."""
+    try:
+        done = subprocess.run(
+            list(command),
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except FileNotFoundError:
+        return Finished(127, "", f"{command[0]}: not found")
+    except subprocess.TimeoutExpired:
+        return Finished(124, "", f"{command[0]}: no answer within {timeout_s:g} s")
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def git_commit(folder: Path) -> str | None:
+    """Commit of the checkout whose top is `folder`, "+changed" when tracked files differ; None when it is no checkout."""
+    if not (folder / ".git").exists():
+        return None
+    head = call(["git", "rev-parse", "HEAD"], folder)
+    if head.code:
+        return None
+    dirty = call(["git", "status", "--porcelain", "--untracked-files=no"], folder).stdout.strip()
+    return head.stdout.strip() + ("+changed" if dirty else "")

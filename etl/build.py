@@ -1,0 +1,219 @@
+"""The part of a run that workers do and that is published: the same for an archive and for a version as source."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster.pool import Lost, Pool, cores, local
+from etl import journal, store
+from etl.batches import Batch, Batches, Task
+from etl.order import Built, Order
+from etl.picture_store import disk_error, make_folders
+from etl.private import Private
+from etl.progress import Reporter
+from etl.study import Failure, StudyOutcome
+from schemas.dataset import newest_version
+from schemas.errors import NothingUsable
+from schemas.manifest import Column, Table
+from schemas.recipe import EtlRecipe
+from schemas.runs import RunRecord, now, write_run
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work and rows of a version to be built."""
+
+    request: str
+    identity: Mapping[str, Any]
+    tasks: Sequence[Any]
+    drops: Sequence[Mapping[str, Any]]
+    failures: Sequence[Mapping[str, Any]]
+    extra: tuple[Column, ...]
+    work: Callable[[Any, EtlRecipe, Path], StudyOutcome]
+    give_up: Callable[[Any, Failure], StudyOutcome]
+
+
+class Workers:
+    """The pool of a run, started when the first work turns up: an archive that is already built needs none."""
+
+    def __init__(self, order: Order, stack: ExitStack, say: Reporter) -> None:
+        self.count = order.workers or cores()
+        self._memory = int(order.recipe.limits.worker_memory_gb * 2**30)
+        self._stack, self._say = stack, say
+        self._pool: Pool[Any, Any] | None = None
+
+    def __call__(self) -> Pool[Any, Any]:
+        """The pool; started at the first call."""
+        if self._pool is None:
+            self._say.say(f"starting {self.count} workers on this machine")
+            self._pool = self._stack.enter_context(local(self.count, self._memory))
+            self._say.say(f"dashboard: {self._pool.dashboard}")
+        return self._pool
+
+
+@dataclass
+class Session:
+    """What the stages of one run share."""
+
+    order: Order
+    private: Private
+    workers: Workers
+    say: Reporter
+    started: float = field(default_factory=time.monotonic)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    films: int = 0
+    resumed: int = 0
+
+
+def build(session: Session, job: Job) -> tuple[Built, Mapping[Table, pa.Table]]:
+    """Process what the journal does not have yet, publish, and record the run.
+
+    Raises NothingUsable when not one record came out, RadforgeError when the disk fails.
+    """
+    out = session.order.out
+    building = store.building_folder(out, job.request)
+    began = time.monotonic()
+    _process(session, job, building)
+    session.seconds["process"] = time.monotonic() - began
+    began = time.monotonic()
+    session.say.say("publishing")
+    tables = store.collect(_rows(job, building), job.extra)
+    if tables["manifest"].num_rows == 0:
+        raise _nothing(out, building, tables)
+    parent = newest_version(out)
+    version = store.commit(building, out, job.identity, tables, out / parent if parent else None)
+    session.seconds["commit"] = time.monotonic() - began
+    built = Built(
+        version=version,
+        folder=out / version,
+        counts={str(name): table.num_rows for name, table in tables.items()},
+        reasons=_reasons(tables),
+        elapsed_s=time.monotonic() - session.started,
+        films_per_s=session.films / max(session.seconds["process"], 1e-3),
+        warnings=_split_warnings(tables["manifest"]),
+    )
+    _record(session, job, built, parent)
+    return built, tables
+
+
+def _record(session: Session, job: Job, built: Built, parent: str | None) -> None:
+    write_run(
+        session.order.out,
+        RunRecord(
+            request=job.request,
+            version=built.version,
+            parent=parent,
+            committed_at=now(),
+            elapsed_s=round(built.elapsed_s, 3),
+            stages_s={name: round(seconds, 3) for name, seconds in sorted(session.seconds.items())},
+            films=session.films,
+            films_per_s=round(built.films_per_s, 3),
+            workers=session.workers.count,
+            resumed_films=session.resumed,
+            host=socket.gethostname(),
+            cpu=_cpu(),
+            counts=built.counts,
+        ),
+    )
+
+
+def _process(session: Session, job: Job, building: Path) -> None:
+    say, content = session.say, building / store.CONTENT
+    try:
+        make_folders(content)
+    except OSError as error:
+        raise disk_error(error) from None
+    total = sum(task.frames for task in job.tasks)
+    with journal.Journal(building) as log, say.stage("films", total, "films") as stage:
+        finished = {outcome.study_id for outcome in journal.read(building)}
+        todo = [task for task in job.tasks if task.study_id not in finished]
+        session.resumed = total - sum(task.frames for task in todo)
+        if session.resumed:
+            say.say(f"going on where the last run stopped: {session.resumed:,} of {total:,} frames are done")
+        stage.skip(session.resumed)
+        if not todo:
+            return
+        queue = Batches(todo, session.workers.count, job.give_up)
+        limit = session.order.recipe.limits.seconds_per_film
+        work = partial(_work, work=job.work, recipe=session.order.recipe, content=content)
+        for batch, result in session.workers().map(work, queue, lambda batch: batch.seconds(limit)):
+            if isinstance(result, Lost):
+                say.warn(f"a worker was lost ({result.reason}) with {batch.frames} films; {_next(batch)}")
+            outcomes = queue.settle(batch, result)
+            log.append(outcomes)
+            for outcome in outcomes:
+                stage.advance(outcome.frames)
+                session.films += outcome.frames
+                for name, seconds in outcome.seconds.items():
+                    session.seconds[f"worker:{name}"] += seconds
+
+
+def _work(batch: Batch[Any], work: Callable[..., StudyOutcome], recipe: EtlRecipe, content: Path) -> list[StudyOutcome]:
+    """What a worker does with a batch."""
+    return [work(task, recipe, content) for task in batch.tasks]
+
+
+def _next(batch: Batch[Task]) -> str:
+    return ("each study is tried alone", "each film is tried alone", "it is given up")[batch.attempt]
+
+
+def _rows(job: Job, building: Path) -> Iterator[tuple[Table, Mapping[str, Any]]]:
+    yield from (("drops", row) for row in job.drops)
+    yield from (("failures", row) for row in job.failures)
+    for outcome in journal.read(building):
+        yield from (("manifest", row) for row in outcome.records)
+        yield from (("drops", row) for row in outcome.drops)
+        yield from (("failures", row) for row in outcome.failures)
+
+
+def _nothing(out: Path, building: Path, tables: Mapping[Table, pa.Table]) -> NothingUsable:
+    """Not one record: keep the rows in .last-run, commit nothing."""
+    store.write_last_run(out, tables)
+    store.discard(building)
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in _reasons(tables).items())
+    return NothingUsable(
+        "nothing usable: not one record came out",
+        str(out),
+        reasons or "no files",
+        f"at least one film; the rows in {out}/.last-run say why each was left out",
+    )
+
+
+def _reasons(tables: Mapping[Table, pa.Table]) -> dict[str, int]:
+    counts = Counter(tables["drops"]["reason"].to_pylist())
+    counts.update(f"{stage} (failure)" for stage in tables["failures"]["stage"].to_pylist())
+    return dict(counts.most_common())
+
+
+def _split_warnings(records: pa.Table) -> tuple[str, ...]:
+    """A split that is empty, or that shows one class of a label only."""
+    present = sorted(set(records["split"].to_pylist()))
+    warnings = [f"split {name} is empty" for name in ("train", "val", "test") if name not in present]
+    for label in (name for name in records.column_names if name.startswith("label_")):
+        if not 2 <= len(pc.unique(records[label]).drop_null()) <= 20:
+            continue
+        for split in present:
+            own = records.filter(pc.equal(records["split"], split))[label]
+            if len(pc.unique(own).drop_null()) == 1:
+                warnings.append(f"split {split} has one class of {label} only")
+    return tuple(warnings)
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")

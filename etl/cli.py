@@ -1,0 +1,268 @@
+"""The `etl` command: parse, call one function, show the result. Results go to stdout, messages to stderr."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from etl import show
+from etl.progress import Reporter
+from schemas.errors import DamageFound, RadforgeError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Raw DICOM radiograph archives to clean, versioned, de-identified datasets.\n\n"
+    "    etl phantom try --studies 40\n\n"
+    "    etl run try/archive --out dataset --recipe wrist --labels try/labels.csv\n\n"
+    "    etl inspect dataset\n",
+)
+_settings = {"quiet": False, "debug": False}
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Reference = Annotated[str, typer.Argument(metavar="DATASET[@VERSION]", help="A dataset; the newest version unless named.")]
+Archives = Annotated[
+    list[Path],
+    typer.Argument(metavar="ARCHIVE...", help="Folders, files, .zip, .tar, .tar.gz, DICOMDIR, or DATASET@VERSION."),
+]
+Recipe = Annotated[str, typer.Option(help="A recipe in TOML, or the name of a shipped one (`etl steps` lists them).")]
+Labels = Annotated[Path | None, typer.Option(help="CSV or Parquet with StudyInstanceUID, AccessionNumber or PatientID.")]
+KeyFile = Annotated[Path | None, typer.Option(help="Key file of the pseudonyms; else DATASET.private/key.")]
+Private = Annotated[Path | None, typer.Option(help="Where the key, the index and the crosswalks are kept.")]
+Workers = Annotated[int | None, typer.Option(help="Worker processes; else one per core.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        show.line(f"radforge {metadata.version('radforge')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Warnings and errors only.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Full tracebacks. They may quote the archive.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """Raw DICOM radiograph archives to clean, versioned, de-identified datasets."""
+    _settings.update(quiet=quiet, debug=debug)
+
+
+@app.command("run")
+def run_command(
+    archives: Archives,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DATASET", help="The dataset: a folder of versions.")],
+    recipe: Recipe = "radiograph",
+    labels: Labels = None,
+    key: KeyFile = None,
+    crosswalk: Annotated[Path | None, typer.Option(help="Private way back, .csv or .parquet, outside the dataset.")] = None,
+    private: Private = None,
+    workers: Workers = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done, and stop.")] = False,
+    json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Warnings and errors only.")] = False,
+) -> None:
+    """Build a dataset version from raw DICOM archives. The same command again goes on, or says "already built"."""
+    from etl.order import Order
+    from etl.run import run
+    from schemas.loading import load
+    from schemas.recipe import EtlRecipe
+
+    order = Order(tuple(archives), out, load(EtlRecipe, recipe, "etl"), labels, key, crosswalk, private, workers)
+    say = _reporter(quiet)
+    if dry_run:
+        from etl.preview import preview
+
+        show.plan(preview(order, say), json)
+        return
+    show.built(run(order, say), json, say)
+
+
+@app.command("plan")
+def plan_command(
+    archives: Archives,
+    recipe: Recipe = "radiograph",
+    labels: Labels = None,
+    workers: Workers = None,
+    json: Json = False,
+) -> None:
+    """What a run would do: files, studies, formats, body parts, expected drops. Writes nothing."""
+    from etl.order import Order
+    from etl.preview import preview
+    from schemas.loading import load
+    from schemas.recipe import EtlRecipe
+
+    order = Order(tuple(archives), Path("dataset"), load(EtlRecipe, recipe, "etl"), labels, workers=workers)
+    show.plan(preview(order, _reporter()), json)
+
+
+@app.command("inspect")
+def inspect_command(
+    target: Annotated[str, typer.Argument(metavar="DATASET[@VERSION]", help="A dataset, or a Parquet file or folder.")],
+    where: Annotated[str | None, typer.Option(help='SQL condition, e.g. "inverted AND rows > 2000".')] = None,
+    columns: Annotated[str, typer.Option(help="Columns to show, separated by commas.")] = "",
+    limit: Annotated[int, typer.Option(min=0, help="Rows to show.")] = 20,
+    drops: Annotated[bool, typer.Option("--drops", help="Look into the drops.")] = False,
+    failures: Annotated[bool, typer.Option("--failures", help="Look into the failures.")] = False,
+    json: Json = False,
+) -> None:
+    """Look into a version: pictures, drops, failures, and the totals by fate and reason."""
+    from etl.inspect import inspect
+
+    if drops and failures:
+        raise RadforgeError("--drops and --failures exclude each other")
+    table = "drops" if drops else "failures" if failures else "manifest"
+    names = [name.strip() for name in columns.split(",") if name.strip()]
+    show.answer(inspect(target, table, where, names, limit), json)  # type: ignore[arg-type]
+
+
+@app.command("verify")
+def verify_command(dataset: Reference, json: Json = False) -> None:
+    """Read and hash every file of a version again. Exit 4 and the name of each damaged file when it is not whole."""
+    from etl.verify import verify
+    from schemas.dataset import DatasetVersion
+
+    version = DatasetVersion.open(dataset)
+    say = _reporter()
+    with say.stage("verify", version.card.get("counts", {}).get("records", 0), "pictures") as stage:
+        damages = verify(version, stage.advance)
+    show.damages(version, damages, json)
+    if damages:
+        raise DamageFound(f"{len(damages)} damaged files", f"{version.dataset}@{version.version}")
+
+
+@app.command("where")
+def where_command(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET")],
+    source_id: Annotated[str, typer.Argument(metavar="SOURCE_ID")],
+    private: Private = None,
+    json: Json = False,
+) -> None:
+    """The private way back from a source_id to its file, UIDs and patient. Prints identifiers."""
+    from etl.crosswalk import where
+    from etl.private import Private as Folder
+
+    show.rows(where(Folder.beside(dataset, private), source_id), json)
+
+
+@app.command("versions")
+def versions_command(dataset: Annotated[Path, typer.Argument(metavar="DATASET")], json: Json = False) -> None:
+    """The versions of a dataset: when, from what recipe, how many rows, at what cost."""
+    from etl.versions import history
+
+    show.history(history(dataset), json)
+
+
+@app.command("diff")
+def diff_command(
+    a: Annotated[str, typer.Argument(metavar="DATASET@A")],
+    b: Annotated[str, typer.Argument(metavar="DATASET@B")],
+    json: Json = False,
+) -> None:
+    """What changed from one version to another: settings, films, fates."""
+    from etl.versions import diff
+    from schemas.dataset import DatasetVersion
+
+    show.difference(diff(DatasetVersion.open(a), DatasetVersion.open(b)), json)
+
+
+@app.command("explain")
+def explain_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One DICOM file.")],
+    recipe: Recipe = "radiograph",
+    out: Annotated[Path | None, typer.Option(help="Write the picture strip here, .png.")] = None,
+    json: Json = False,
+) -> None:
+    """One file through every step: what each saw and did, and why it was dropped or turned."""
+    from etl.explain import explain
+    from schemas.loading import load
+    from schemas.recipe import EtlRecipe
+
+    show.explanation(explain(file, load(EtlRecipe, recipe, "etl"), out), out, json)
+
+
+@app.command("steps")
+def steps_command(json: Json = False) -> None:
+    """The steps a recipe can name, with their settings and defaults, and the shipped recipes."""
+    from etl.describe import describe_steps
+
+    show.steps(describe_steps(), json)
+
+
+@app.command("schema")
+def schema_command(
+    of: Annotated[str, typer.Argument(metavar="[recipe|manifest]", help="What to describe.")] = "recipe",
+    json: Json = False,
+) -> None:
+    """What a recipe can say (JSON Schema), or the columns of a version's tables."""
+    from etl.describe import describe_schema
+
+    show.line(describe_schema(of, json))
+
+
+@app.command("phantom")
+def phantom_command(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder that is empty or not there yet.")],
+    studies: Annotated[int | None, typer.Option(min=1, help="Number of studies; 40 unless --splits says.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
+    size: Annotated[str | None, typer.Option(metavar="ROWSxCOLUMNS", help="Scale films down to about this size.")] = None,
+    views: Annotated[str | None, typer.Option(metavar="MIN:MAX", help="Views of every study, e.g. 2:4 or 2.")] = None,
+    splits: Annotated[str | None, typer.Option(metavar="A,B,C", help="Studies in train, val and test.")] = None,
+) -> None:
+    """Draw a raw DICOM archive with known truth, to try things on without patients."""
+    from etl import phantom
+
+    say = _reporter()
+    numbers = {
+        "size": _numbers(size, "x", 2, "--size", "ROWSxCOLUMNS, e.g. 640x480"),
+        "views": _numbers(views if views is None or ":" in views else f"{views}:{views}", ":", 2, "--views", "MIN:MAX"),
+        "splits": _numbers(splits, ",", 3, "--splits", "A,B,C, e.g. 60,20,20"),
+    }
+    chosen: dict[str, Any] = {name: value for name, value in numbers.items() if value is not None}
+    with say.stage("drawing", studies or 40, "studies") as stage:
+        summary = phantom.draw(out, studies, seed, progress=stage.reach, **chosen)
+    show.phantom(out, summary)
+
+
+def _numbers(text: str | None, separator: str, count: int, flag: str, expected: str) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = text.lower().split(separator)
+    if len(parts) != count or not all(part.strip().isdigit() for part in parts):
+        raise RadforgeError("not understood", flag, repr(text), expected)
+    return tuple(int(part) for part in parts)
+
+
+def _reporter(quiet: bool = False) -> Reporter:
+    return Reporter(Console(stderr=True), quiet or _settings["quiet"])
+
+
+def main() -> None:
+    """Entry point: every way to end has its exit code (docs: README, "Exit codes")."""
+    try:
+        app()
+    except SystemExit as stop:
+        if stop.code == 130:
+            sys.stderr.write("interrupted: run the same command again to go on\n")
+        raise
+    except RadforgeError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"error: {problem}\n")
+        sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001 - the last door: a bug keeps its traceback, without texts of the archive
+        if _settings["debug"]:
+            traceback.print_exc()
+        else:
+            traceback.print_tb(error.__traceback__)
+            sys.stderr.write(f"{type(error).__name__}: a mistake of radforge; --debug shows its text\n")
+        sys.exit(1)

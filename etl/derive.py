@@ -1,0 +1,204 @@
+"""A dataset version as the source of another: the steps run on its pictures, and no DICOM is opened.
+
+Ids, splits and labels are copied, `transform` is composed, rotations are summed and `inverted` is combined by exclusive or;
+drops and failures are carried over, so that the new version still accounts for every file of the archive.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from etl.picture_store import PictureStore, write_durably
+from etl.process import SHOWN_BY, Clock, apply_steps, leave, unexpected, write_leaves
+from etl.steps import anatomy
+from etl.study import Affine, Drop, Failure, Frame, Row, StudyOutcome
+from schemas.dataset import DatasetVersion, read_picture
+from schemas.errors import RadforgeError
+from schemas.manifest import FIXED, Column
+from schemas.recipe import EtlRecipe
+
+_STEP_COLUMNS = ("inverted", "inversion_score", "rotation_deg", "rotation_confidence")
+
+
+@dataclass(frozen=True)
+class PictureTask:
+    """The pictures of one study: manifest rows, and the region drops that count with them."""
+
+    study_id: str
+    rows: tuple[Row, ...]
+    region_drops: tuple[Row, ...]
+    source: Path
+    weight: float
+
+    @property
+    def frames(self) -> int:
+        """Pictures to process."""
+        return len(self.rows)
+
+    def parts(self) -> list[PictureTask]:
+        """One task a film: its regions are numbered together."""
+        keys = sorted({_film(row) for row in self.rows})
+        return [
+            PictureTask(
+                self.study_id,
+                tuple(row for row in self.rows if _film(row) == key),
+                tuple(row for row in self.region_drops if _film(row) == key),
+                self.source,
+                self.weight / len(keys),
+            )
+            for key in keys
+        ]
+
+
+@dataclass(frozen=True)
+class DerivedPlan:
+    """Work and rows of a version made from another."""
+
+    tasks: tuple[PictureTask, ...]
+    drops: tuple[Row, ...]
+    failures: tuple[Row, ...]
+    extra: tuple[Column, ...]
+
+
+def plan_from(version: DatasetVersion, recipe: EtlRecipe) -> DerivedPlan:
+    """Group a version's rows by study. The header's rules apply to what the manifest knows of the header."""
+    table = version.table("manifest")
+    fixed = {column.name for column in FIXED["manifest"]}
+    extra = tuple(Column(f.name, f.type, "Carried over.") for f in table.schema if f.name not in fixed)
+    records = table.to_pylist()
+    drops = version.table("drops").to_pylist()
+    failures = version.table("failures").to_pylist()
+    dropped: list[Row] = []
+    by_study: dict[str, list[Row]] = defaultdict(list)
+    sizes = Counter(study for study, _ in {(row["study_id"], row["instance_id"]) for row in records})
+    for key, rows in _by_film(records).items():
+        fate = _judge(rows[0], sizes, recipe)
+        if fate is None:
+            by_study[rows[0]["study_id"]] += rows
+        else:
+            ids = {name: rows[0][name] for name in ("source_id", "patient_id", "study_id", "series_id", "instance_id")}
+            dropped.append(ids | {"frame_index": key[1], "region_index": None, "reason": fate.reason, "detail": fate.detail})
+    kept = {_film(row) for rows in by_study.values() for row in rows}
+    gone = {_film(row) for row in dropped}
+    region_drops: dict[str, list[Row]] = defaultdict(list)
+    for row in drops:
+        if row["region_index"] is not None and _film(row) in kept:
+            region_drops[row["study_id"]].append(row)
+        elif _film(row) not in gone:
+            dropped.append(row)
+    tasks = [
+        PictureTask(
+            study,
+            tuple(rows),
+            tuple(region_drops[study]),
+            version.folder,
+            float(sum(row["rows"] * row["columns"] * row["bits"] // 8 for row in rows)),
+        )
+        for study, rows in by_study.items()
+    ]
+    return DerivedPlan(tuple(tasks), tuple(dropped), tuple(failures), extra)
+
+
+def _judge(row: Row, sizes: Mapping[str, int], recipe: EtlRecipe) -> Drop | None:
+    if recipe.select.modalities and row["modality"] not in recipe.select.modalities:
+        return Drop("modality", row["modality"] or "another modality")
+    if sizes[row["study_id"]] > recipe.study.max_instances:
+        return Drop(
+            "study_too_large",
+            f"{sizes[row['study_id']]} images, at most {recipe.study.max_instances} allowed",
+        )
+    if "anatomy" in recipe.steps and recipe.anatomy.keep:
+        part = row["body_part"]
+        if not (recipe.anatomy.unknown == "keep" if part is None else anatomy.keeps(part, recipe.anatomy)):
+            return Drop("anatomy", part or "unknown")
+    return None
+
+
+def process_pictures(task: PictureTask, recipe: EtlRecipe, content: Path) -> StudyOutcome:
+    """The steps on every picture of a study. Raises RadforgeError when the disk fails or a source picture is damaged."""
+    cv2.setNumThreads(1)
+    outcome = StudyOutcome(task.study_id)
+    with PictureStore(content, outcome.seconds) as store:
+        for part in task.parts():
+            try:
+                _regions(part, recipe, content, store, outcome)
+            except RadforgeError:
+                raise
+            except MemoryError:
+                leave(
+                    outcome,
+                    part.rows[0],
+                    _film(part.rows[0])[1],
+                    None,
+                    Failure("memory", "needs more memory"),
+                )
+            except Exception as error:  # noqa: BLE001 - the study boundary, as in process.py
+                leave(outcome, part.rows[0], _film(part.rows[0])[1], None, Failure("steps", unexpected(error)))
+    return outcome
+
+
+def failed_pictures(task: PictureTask, failure: Failure) -> StudyOutcome:
+    """The rows of a study whose pictures could not be processed at all."""
+    outcome = StudyOutcome(task.study_id)
+    for part in task.parts():
+        leave(outcome, part.rows[0], part.rows[0]["frame_index"], None, failure)
+    return outcome
+
+
+def _regions(part: PictureTask, recipe: EtlRecipe, content: Path, store: PictureStore, outcome: StudyOutcome) -> None:
+    clock = Clock(outcome.seconds)
+    leaves: list[tuple[Row, Frame | Drop]] = []
+    regions = sorted([*part.rows, *part.region_drops], key=lambda row: int(row["region_index"]))
+    for row in regions:
+        if "reason" in row:
+            leaves.append((row, Drop(row["reason"], row["detail"])))
+            continue
+        frame = Frame(
+            pixels=read_picture(part.source / row["image_path"]),
+            transform=_affine(row["transform"]),
+            body_part=row["body_part"] or SHOWN_BY.get(str(row["modality"])),
+            done={name: row[name] for name in _STEP_COLUMNS if row[name] is not None},
+        )
+        clock.lap("read")
+        leaves += [(row, leaf) for leaf in apply_steps([frame], recipe, clock)]
+    first = part.rows[0]
+    if first["preview_path"]:
+        write_durably(content / first["preview_path"], (part.source / first["preview_path"]).read_bytes())
+    # Spacing is told of the picture; write_leaves wants that of the stored film.
+    columns = {**first, **_source_spacing(first)}
+    write_leaves([leaf for _, leaf in leaves], columns, first["instance_id"], store, outcome)
+
+
+def _source_spacing(row: Row) -> Row:
+    a, b, _, d, e, _ = row["transform"]
+    scale = abs(a * e - b * d) ** 0.5
+    names = ("pixel_spacing_row_mm", "pixel_spacing_column_mm")
+    return {name: row[name] * scale if row[name] else None for name in names}
+
+
+def _affine(values: Sequence[float]) -> Affine:
+    a, b, c, d, e, f = values
+    return (a, b, c, d, e, f)
+
+
+def _film(row: Mapping[str, Any]) -> tuple[str, int]:
+    return (str(row["source_id"]), int(row["frame_index"]))
+
+
+def _by_film(rows: Sequence[Row]) -> dict[tuple[str, int], list[Row]]:
+    films: dict[tuple[str, int], list[Row]] = defaultdict(list)
+    for row in rows:
+        films[_film(row)].append(row)
+    return films
+
+
+def inherited(version: DatasetVersion) -> dict[str, Any]:
+    """What a derived version takes over from its source: the key's fingerprint and the labels' digest."""
+    identity = version.card.get("identity", {})
+    return {"key_fingerprint": identity.get("key_fingerprint"), "labels": identity.get("labels")}

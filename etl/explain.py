@@ -1,0 +1,112 @@
+"""`etl explain`: one file through every step, with what each saw and did, as text and a strip of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from etl import archive, headers, png
+from etl.containers import read_bytes
+from etl.deidentify import Key
+from etl.dicom_reading import Unreadable
+from etl.film import Film, read_film
+from etl.picture_store import shrink
+from etl.plan import make_plan
+from etl.process import apply_steps
+from etl.steps import anatomy
+from etl.study import Drop, Failure, Frame, Pixels
+from schemas.errors import RadforgeError
+from schemas.recipe import EtlRecipe
+
+_SIDE = 384
+
+
+def explain(file: Path, recipe: EtlRecipe, out: Path | None) -> dict[str, dict[str, Any]]:
+    """What the header, the decoder and each step say of a file; `out` gets the film after each of them, side by side.
+
+    Only the first frame is shown. Raises RadforgeError when there is no such file.
+    """
+    found = archive.walk([file])
+    instances = [i for f in found for i in headers.read(f, recipe.metadata.keep)]
+    if len(instances) != 1:
+        raise RadforgeError("not one file", str(file), f"{len(instances)} files", "one DICOM file")
+    instance = instances[0]
+    plan = make_plan(instances, recipe, Key(b"explain shows no id"), None)
+    told: dict[str, dict[str, Any]] = {
+        "header": {
+            "modality": instance.modality,
+            "photometric_interpretation": instance.photometric_interpretation,
+            "transfer_syntax": instance.transfer_syntax,
+            "rows x columns": f"{instance.rows} x {instance.columns}",
+            "bits_stored": instance.bits_stored,
+            "frames": instance.frames,
+            "header_problems": ", ".join(instance.header_problems) or "none",
+        }
+    }
+    part = anatomy.recognise(instance, recipe.anatomy)
+    told["anatomy"] = {"body_part": part.part, "score": part.score, "from": part.field} if part else {"body_part": "unknown"}
+    for row in plan.drops:
+        return told | {"fate": {"drop": row["reason"], "detail": row["detail"]}}
+    for row in plan.failures:
+        return told | {"fate": {"failure": row["stage"], "error": row["error"]}}
+    try:
+        first = next(iter(read_film(read_bytes(instance.source), recipe.pixels)))
+    except Unreadable as error:
+        first = Failure(error.stage, error.error)
+    if not isinstance(first, Film):
+        return told | {"fate": _fate(first)}
+    told["decode"] = dict(first.facts)
+    body_part = part.part if part else None
+    frames: list[Frame | Drop] = [
+        Frame(
+            pixels=first.frame.pixels,
+            transform=first.frame.transform,
+            padding=first.frame.padding,
+            body_part=body_part,
+        )
+    ]
+    strip = [[first.frame.pixels]]
+    for name in recipe.steps:
+        if name == "anatomy":
+            continue
+        alone = recipe.model_copy(update={"steps": (name,)})
+        frames = list(apply_steps([f for f in frames if isinstance(f, Frame)], alone)) + [
+            f for f in frames if isinstance(f, Drop)
+        ]
+        told[name] = {f"region {i}": _told(frame) for i, frame in enumerate(frames)}
+        strip.append([frame.pixels for frame in frames if isinstance(frame, Frame)])
+    told["fate"] = {f"region {i}": "record" if isinstance(f, Frame) else f.reason for i, f in enumerate(frames)}
+    if out is not None:
+        _save(out, strip)
+    return told
+
+
+def _fate(item: Drop | Failure) -> dict[str, Any]:
+    if isinstance(item, Drop):
+        return {"drop": item.reason, "detail": item.detail}
+    return {"failure": item.stage, "error": item.error}
+
+
+def _told(frame: Frame | Drop) -> str:
+    if isinstance(frame, Drop):
+        return f"dropped: {frame.reason} ({frame.detail})"
+    done = ", ".join(
+        f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in frame.done.items()
+    )
+    return f"{frame.pixels.shape[0]} x {frame.pixels.shape[1]}" + (f", {done}" if done else "")
+
+
+def _save(out: Path, strip: list[list[Pixels]]) -> None:
+    """One column a step; the regions of a step below each other, on grey so that air can be told from the page."""
+    height = _SIDE * max(len(pictures) for pictures in strip)
+    page = np.full((height + 8, (_SIDE + 8) * len(strip)), 128, np.uint8)
+    for column, pictures in enumerate(strip):
+        for row, picture in enumerate(pictures):
+            small = shrink(picture, _SIDE - 8)
+            page[row * _SIDE + 8 : row * _SIDE + 8 + small.shape[0], column * (_SIDE + 8) + 8 :][:, : small.shape[1]] = small
+    try:
+        out.write_bytes(png.encode(np.ascontiguousarray(page)))
+    except OSError as error:
+        raise RadforgeError("cannot be written", f"--out {out}", found=error.strerror or "I/O error") from None

@@ -1,0 +1,48 @@
+"""What a version is, apart from its rows; and what a request was, so that the same one is not built twice."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cluster.shell import git_commit
+from etl.card import canonical, software
+from etl.deidentify import Key
+from etl.labels import Labels
+from schemas.manifest import SCHEMA_VERSION
+from schemas.recipe import EtlRecipe
+
+
+def identity_of(
+    recipe: EtlRecipe, key_fingerprint: str | None, labels: str | None, source: str | None = None
+) -> dict[str, Any]:
+    """Everything that can change a pixel or a row. `limits` decide neither and are left out."""
+    return {
+        "recipe": recipe.model_dump(mode="json", exclude={"limits"}),
+        "key_fingerprint": key_fingerprint,
+        "labels": labels,
+        "source": source,
+        "schema_version": SCHEMA_VERSION,
+        "software": software(),
+        "git_commit": git_commit(Path(__file__).resolve().parent.parent),
+        "machine": platform.machine(),
+    }
+
+
+def labels_digest(labels: Labels | None, key: Key) -> str | None:
+    """A keyed hash of the normalised label file: an unkeyed one could be tried against guessed files."""
+    if labels is None:
+        return None
+    rows = [[list(k), dict(sorted(v.items())), labels.splits.get(k)] for k, v in sorted(labels.rows.items())]
+    return key.pseudonym("labels", canonical([labels.by, rows]).decode())
+
+
+def request_of(identity: Mapping[str, Any], inputs: Sequence[tuple[str, int, int]]) -> str:
+    """16 hex digits over the settings and (path, size, mtime) of every input."""
+    digest = hashlib.sha256(canonical(identity))
+    for name, size, mtime_ns in sorted(inputs):
+        digest.update(f"{size} {mtime_ns} ".encode() + name.encode("utf-8", "surrogateescape") + b"\n")
+    return digest.hexdigest()[:16]

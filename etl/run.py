@@ -1,0 +1,145 @@
+"""`etl run`: archive -> plan -> workers -> version. Every effect of a run is ordered here; the parts decide, this does.
+
+walk        names, sizes, times              nothing is opened
+request     seen before? -> already built
+scan        headers, through the index       workers
+plan        fates by header, tasks           a value: `etl plan` prints it
+build       batches of studies               workers; each finished study goes to the journal
+            tables, card, one rename
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from etl import archive, derive, metadata, store
+from etl.build import Job, Session, Workers, build
+from etl.crosswalk import crosswalk_table, save_private, write_crosswalk
+from etl.deidentify import Key
+from etl.identity import identity_of, labels_digest, request_of
+from etl.labels import Labels, read_labels
+from etl.order import Built, Order, check, version_source
+from etl.plan import Plan, make_plan
+from etl.private import Private
+from etl.process import failed, process
+from etl.progress import Reporter
+from etl.scan import scan
+from schemas.dataset import DatasetVersion, newest_version, versions
+from schemas.errors import RadforgeError
+from schemas.manifest import label_columns
+from schemas.runs import now, runs_of, write_run
+
+
+def run(order: Order, say: Reporter) -> Built:
+    """Build a version, or find that it is built. Raises RadforgeError (exit 2) and NothingUsable (exit 3).
+
+    A run that ends early, for whatever reason, goes on where it stopped when it is started again.
+    """
+    check(order)
+    source = version_source(order.archives)
+    private = Private.beside(order.out, order.private)
+    store.writable(order.out, "--out")
+    private.make()
+    with private.lock(), ExitStack() as stack:
+        session = Session(order, private, Workers(order, stack, say), say)
+        return _from_archive(session) if source is None else _from_version(session, source)
+
+
+def _from_archive(session: Session) -> Built:
+    order, private = session.order, session.private
+    found = walk(session)
+    labels = read_labels(order.labels) if order.labels else None
+    key = private.key(order.key, order.out, bool(versions(order.out)))
+    identity = identity_of(order.recipe, key.fingerprint, labels_digest(labels, key))
+    request = request_of(identity, [(file.name, file.size, file.mtime_ns) for file in found])
+    built = _already(session, request)
+    if built is not None:
+        return built
+    plan = plan_archive(session, found, key, labels)
+    report_plan(plan, session.say, labelled=labels is not None)
+    extra = (*label_columns(labels.types if labels else {}), *metadata.columns(order.recipe.metadata.keep))
+    built, tables = build(session, Job(request, identity, plan.tasks, plan.drops, plan.failures, extra, process, failed))
+    kept = private.crosswalk_file(built.version)
+    save_private(kept, crosswalk_table(plan.crosswalk, tables))
+    if order.crosswalk is not None:
+        write_crosswalk(order.crosswalk, kept)
+    return built
+
+
+def _from_version(session: Session, source: DatasetVersion) -> Built:
+    order = session.order
+    flags = (("--labels", order.labels), ("--crosswalk", order.crosswalk), ("--key", order.key))
+    refused = [flag for flag, value in flags if value]
+    if refused:
+        raise RadforgeError(
+            f"{', '.join(refused)} cannot be used when the source is a dataset version",
+            expected="DICOM archives: a version holds no identifiers to join by",
+        )
+    inherited = derive.inherited(source)
+    identity = identity_of(order.recipe, inherited["key_fingerprint"], inherited["labels"], source.version)
+    request = request_of(identity, [])
+    built = _already(session, request)
+    if built is not None:
+        return built
+    plan = derive.plan_from(source, order.recipe)
+    pictures = sum(task.frames for task in plan.tasks)
+    session.say.say(f"{pictures:,} pictures of {len(plan.tasks):,} studies from {source.version}")
+    work, give_up = derive.process_pictures, derive.failed_pictures
+    built, _ = build(session, Job(request, identity, plan.tasks, plan.drops, plan.failures, plan.extra, work, give_up))
+    return built
+
+
+def walk(session: Session) -> list[archive.Found]:
+    """The files of the archives. Raises RadforgeError when there is none."""
+    session.say.say("looking for files")
+    found = archive.walk(session.order.archives)
+    if not found:
+        raise RadforgeError("no files", ", ".join(map(str, session.order.archives)), expected="DICOM files")
+    session.say.say(f"{len(found):,} files, {sum(file.size for file in found) / 1e9:.2f} GB")
+    session.seconds["walk"] = time.monotonic() - session.started
+    return found
+
+
+def plan_archive(session: Session, found: Sequence[archive.Found], key: Key, labels: Labels | None) -> Plan:
+    """Read the headers and decide. Raises RadforgeError on contradicting splits."""
+    recipe, began = session.order.recipe, time.monotonic()
+    with session.say.stage("headers", len(found), "files") as stage:
+        instances = scan(found, session.private.index_file, recipe.metadata.keep, session.workers, stage.advance)
+    session.seconds["scan"] = time.monotonic() - began
+    began = time.monotonic()
+    plan = make_plan(instances, recipe, key, labels)
+    session.seconds["plan"] = time.monotonic() - began
+    return plan
+
+
+def report_plan(plan: Plan, say: Reporter, labelled: bool) -> None:
+    """What will happen, before it does."""
+    say.say(
+        f"{plan.files:,} files of {plan.studies:,} studies and {plan.patients:,} patients; "
+        f"{len(plan.tasks):,} studies with {plan.frames:,} frames to process"
+    )
+    if plan.reasons:
+        say.say("left out by header: " + ", ".join(f"{reason} {n:,}" for reason, n in plan.reasons.items()))
+    if labelled:
+        match = plan.match
+        say.say(f"labels: {match.studies_labelled:,} studies labelled")
+        if match.unmatched_rows:
+            say.warn(f"{match.unmatched_rows:,} label rows match no study of the archive")
+        if match.studies_without:
+            some = ", ".join(match.studies_without[:5]) + (", ..." if len(match.studies_without) > 5 else "")
+            say.warn(f"{len(match.studies_without):,} studies have no label: {some}")
+
+
+def _already(session: Session, request: str) -> Built | None:
+    order = session.order
+    for record in reversed(runs_of(order.out)):
+        if record.request == request:
+            if order.crosswalk is not None:
+                write_crosswalk(order.crosswalk, session.private.crosswalk_file(record.version))
+            if newest_version(order.out) != record.version:
+                # Asked for again, it is what "newest" means again.
+                write_run(order.out, record.model_copy(update={"committed_at": now()}))
+            return Built(record.version, order.out / record.version, True, record.counts)
+    return None

@@ -1,0 +1,210 @@
+"""How results look on a terminal, and as JSON."""
+
+from __future__ import annotations
+
+import json as _json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from etl.progress import Reporter
+
+
+def as_json(value: Any) -> None:
+    """Print a value as JSON to stdout."""
+    sys.stdout.write(_json.dumps(value, indent=1, default=str, ensure_ascii=False) + "\n")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
+    """Print a table to stdout; wide as it needs to be when stdout is no terminal."""
+    console = Console() if sys.stdout.isatty() else Console(width=10_000)
+    drawn = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(_cell(value) for value in row))
+    console.print(drawn, highlight=False)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value).replace("[", "\\[")
+
+
+def line(text: str = "") -> None:
+    """Print a line to stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def rows(items: Sequence[Mapping[str, Any]], json: bool) -> None:
+    """Rows as they are."""
+    if json:
+        as_json(list(items))
+    elif items:
+        table(list(items[0]), [list(item.values()) for item in items])
+
+
+def built(result: Any, json: bool, say: Reporter) -> None:
+    """The end of a run."""
+    for warning in result.warnings:
+        say.warn(warning)
+    if json:
+        as_json(
+            {
+                "version": result.version,
+                "folder": str(result.folder),
+                "already_built": result.already_built,
+                "counts": dict(result.counts),
+                "reasons": dict(result.reasons),
+                "elapsed_s": round(result.elapsed_s, 3),
+                "films_per_s": round(result.films_per_s, 3),
+                "warnings": list(result.warnings),
+            }
+        )
+        return
+    if result.already_built:
+        line(f"already built: {result.folder}")
+        return
+    counts = result.counts
+    line(f"{result.folder}")
+    line(
+        f"{counts['manifest']:,} pictures, {counts['drops']:,} drops, {counts['failures']:,} failures "
+        f"in {result.elapsed_s:.1f} s ({result.films_per_s:.1f} films/s)"
+    )
+    if result.reasons:
+        line("left out: " + ", ".join(f"{reason} {count:,}" for reason, count in result.reasons.items()))
+    say.say(f"look into it: etl inspect {result.folder.parent}")
+
+
+def plan(value: Mapping[str, Any], json: bool) -> None:
+    """What a run would do."""
+    if json:
+        as_json(value)
+        return
+    for name, content in value.items():
+        if isinstance(content, Mapping):
+            line(f"{name}:")
+            for key, number in content.items():
+                line(f"  {key:<40} {number:>10,}" if isinstance(number, int) else f"  {key:<40} {number}")
+        else:
+            line(f"{name}: {content:,}" if isinstance(content, int) else f"{name}: {content}")
+
+
+def answer(result: Any, json: bool) -> None:
+    """Rows of a table and the totals."""
+    if json:
+        as_json(
+            {
+                "dataset": result.name,
+                "rows": result.rows,
+                "matching": result.matching,
+                "totals": result.totals,
+            }
+        )
+        return
+    if result.rows:
+        table(result.columns, [list(row.values()) for row in result.rows])
+    line(f"{len(result.rows):,} of {result.matching:,} rows of {result.name}")
+    if result.totals:
+        line()
+        table(("total", "rows"), list(result.totals.items()))
+
+
+def damages(version: Any, found: Sequence[Any], json: bool) -> None:
+    """What `verify` found."""
+    if json:
+        as_json({"version": version.version, "whole": not found, "damages": [vars(d) for d in found]})
+    elif found:
+        for damage in found:
+            line(f"{damage.path}: {damage.what}")
+    else:
+        counts = version.card["counts"]
+        line(
+            f"{version.dataset}@{version.version} is whole: {counts['records']:,} pictures, {counts['drops']:,} drops, "
+            f"{counts['failures']:,} failures"
+        )
+
+
+def history(items: Sequence[Mapping[str, Any]], json: bool) -> None:
+    """Versions and what they cost."""
+    if json:
+        as_json(list(items))
+        return
+    columns = (
+        "version",
+        "newest",
+        "committed_at",
+        "recipe",
+        "records",
+        "drops",
+        "failures",
+        "elapsed_s",
+        "films_per_s",
+        "workers",
+        "parent",
+    )
+    table(columns, [[item.get(column) for column in columns] for item in items])
+
+
+def difference(value: Any, json: bool) -> None:
+    """Two versions compared."""
+    if json:
+        as_json(
+            {
+                "a": value.a,
+                "b": value.b,
+                "films": value.films,
+                "fates": value.fates,
+                "identity": {key: list(pair) for key, pair in value.identity.items()},
+            }
+        )
+        return
+    table(("films", "number"), list({**value.films, **value.fates}.items()))
+    if value.identity:
+        line()
+        table(("setting", value.a, value.b), [(key, str(a), str(b)) for key, (a, b) in value.identity.items()])
+
+
+def explanation(value: Mapping[str, Any], out: Path | None, json: bool) -> None:
+    """One film through every step."""
+    if json:
+        as_json(value)
+        return
+    for stage, facts in value.items():
+        line(f"{stage}")
+        for key, fact in facts.items():
+            line(f"  {key:<28} {fact}")
+    if out is not None:
+        line(f"pictures: {out}")
+
+
+def steps(value: Mapping[str, Any], json: bool) -> None:
+    """Steps, their settings, and the shipped recipes."""
+    if json:
+        as_json(value)
+        return
+    for name, step in value["steps"].items():
+        line(f"[{name}]  {step['about']}")
+        table(
+            ("  setting", "default", "meaning"),
+            [(f"  {setting['name']}", setting["default"], setting["meaning"]) for setting in step["settings"]],
+        )
+        line()
+    line("shipped recipes: " + ", ".join(value["recipes"]))
+
+
+def phantom(out: Path, summary: Any) -> None:
+    """What was drawn."""
+    line(f"{out}/archive      the raw archive: {summary}")
+    line(f"{out}/labels.csv   one row a study")
+    line(f"{out}/truth.csv    one row a file and frame")
+    line(f"try: etl run {out}/archive --out dataset --recipe wrist --labels {out}/labels.csv")

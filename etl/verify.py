@@ -1,0 +1,108 @@
+"""`etl verify`: read everything again, hash everything again, build the card again, and name each damaged file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from etl.card import build_card, file_sha256, version_name
+from etl.store import check_accounting
+from schemas import manifest
+from schemas.dataset import DatasetVersion
+from schemas.manifest import Table
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file of a version that is not what it was. `path` is relative to the version."""
+
+    path: str
+    what: str
+
+
+def verify(version: DatasetVersion, advance: Callable[[int], None] = lambda _: None) -> list[Damage]:
+    """Every damage of a version; an empty list when it is whole. `advance` counts pictures."""
+    folder = version.folder
+    card = _card(folder)
+    if card is None:
+        return [Damage("card.json", "missing or not readable")]
+    files, damages = _parts(folder, card)
+    tables: dict[Table, pa.Table] = {}
+    for name in manifest.TABLES:
+        try:
+            parts = [pq.read_table(folder / part) for part in sorted(files) if part.startswith(f"{name}/")]
+            tables[name] = pa.concat_tables(parts)
+        except (OSError, pa.ArrowInvalid):
+            return [*damages, Damage(f"{name}/", "the table cannot be read")]
+    damages += _rows(version, card, tables)
+    damages += _pictures(folder, tables["manifest"], set(files), advance)
+    return damages
+
+
+def _card(folder: Path) -> dict[str, Any] | None:
+    try:
+        card = json.loads((folder / "card.json").read_text("utf-8"))
+        return card if isinstance(card, dict) and isinstance(card.get("files_sha256"), dict) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _parts(folder: Path, card: dict[str, Any]) -> tuple[list[str], list[Damage]]:
+    there = {f"{name}/{path.name}" for name in manifest.TABLES for path in (folder / name).glob("*")}
+    stated: dict[str, str] = card["files_sha256"]
+    damages = [Damage(part, "missing") for part in sorted(set(stated) - there)]
+    damages += [Damage(part, "not a file of this version") for part in sorted(there - set(stated))]
+    sound = sorted(there & set(stated))
+    damages += [Damage(part, "its bytes have changed") for part in sound if file_sha256(folder / part) != stated[part]]
+    return sound, damages
+
+
+def _rows(version: DatasetVersion, card: dict[str, Any], tables: dict[Table, pa.Table]) -> list[Damage]:
+    damages = []
+    identity = card.get("identity", {})
+    name = version_name(identity, tables)
+    if name != version.version:
+        damages.append(Damage("card.json", f"what the version says it is gives the name {name}"))
+    else:
+        # Through JSON, so that both sides are what a file can hold.
+        rebuilt = json.loads(json.dumps(build_card(identity, tables, card["files_sha256"], name)))
+        if rebuilt != card:
+            differing = sorted(key for key in {*rebuilt, *card} if rebuilt.get(key) != card.get(key))
+            damages.append(Damage("card.json", f"does not agree with the tables in: {', '.join(differing)}"))
+    try:
+        check_accounting(tables)
+    except AssertionError as error:
+        damages.append(Damage("manifest/", str(error)))
+    return damages
+
+
+def _pictures(folder: Path, records: pa.Table, parts: set[str], advance: Callable[[int], None]) -> list[Damage]:
+    stated: dict[str, str] = {}
+    for path, digest in (("image_path", "sha256"), ("preview_path", "preview_sha256")):
+        stated |= dict(zip(records[path].to_pylist(), records[digest].to_pylist(), strict=True))
+    stated.pop(None, None)  # type: ignore[call-overload]
+    damages = []
+    for path, digest in sorted(stated.items()):
+        try:
+            if file_sha256(folder / path) != digest:
+                damages.append(Damage(path, "its bytes have changed"))
+        except FileNotFoundError:
+            damages.append(Damage(path, "missing"))
+        except OSError:
+            damages.append(Damage(path, "cannot be read"))
+        advance(1)
+    known = {*stated, "card.json", "purged.json", *parts}
+    there = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    tables = tuple(f"{name}/" for name in manifest.TABLES)
+    damages += [
+        Damage(path, "not a file of this version")
+        for path in sorted(there)
+        if path not in known and not path.startswith(tables)
+    ]
+    return damages

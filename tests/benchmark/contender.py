@@ -1,0 +1,77 @@
+"""One contender in a process of its own: `python -m tests.benchmark.contender radforge|thesis FILMS OUT` prints JSON.
+
+CPU seconds (user + system) per film, the largest memory, and for radforge the stages. Start-up is left out on both sides.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import cv2
+
+from tests.benchmark import thesis_style
+
+
+def radforge(films: list[Path], out: Path) -> dict[str, float]:
+    """Everything a worker does: header, hash, decode, steps, PNG, preview, fsync, rows."""
+    from etl import headers
+    from etl.archive import walk
+    from etl.deidentify import Key
+    from etl.picture_store import make_folders
+    from etl.plan import make_plan
+    from etl.process import process
+    from schemas.recipe import EtlRecipe
+
+    recipe = EtlRecipe()
+    make_folders(out)
+    seconds: dict[str, float] = {}
+    for film in films:
+        instances = [instance for found in walk([film]) for instance in headers.read(found)]
+        for task in make_plan(instances, recipe, Key(b"benchmark key..."), None).tasks:
+            outcome = process(task, recipe, out)
+            assert outcome.records, (film, outcome.drops, outcome.failures)
+            for name, value in outcome.seconds.items():
+                seconds[name] = seconds.get(name, 0.0) + value
+    return seconds
+
+
+def thesis(films: list[Path], out: Path) -> dict[str, float]:
+    """The thesis' chain of PNG files."""
+    for film in films:
+        assert thesis_style.film_to_png(film, out)
+    return {}
+
+
+def main() -> None:
+    """Measure and print."""
+    name, folder, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    films = sorted(path for path in folder.rglob("*") if path.is_file())
+    work = {"radforge": radforge, "thesis": thesis}[name]
+    cv2.setNumThreads(1)  # one core each, so that CPU time is what can be compared
+    work(films[:1], out)  # imports and caches
+    before, began = _cpu(), time.perf_counter()
+    stages = work(films, out)
+    print(  # noqa: T201
+        json.dumps(
+            {
+                "films": len(films),
+                "cpu_s": (_cpu() - before) / len(films),
+                "wall_s": (time.perf_counter() - began) / len(films),
+                "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "stages_s": {stage: value / len(films) for stage, value in stages.items()},
+            }
+        )
+    )
+
+
+def _cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""`make docs`: the generated pages, written again. A test compares them with what is committed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from etl.describe import dataset_page, recipe_page
+
+PAGES = {"docs/dataset.md": dataset_page, "docs/recipe.md": recipe_page}
+
+
+def main() -> None:
+    """Write every generated page."""
+    for path, page in PAGES.items():
+        Path(path).write_text(page() + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
