@@ -32,14 +32,17 @@ class Task(Protocol):
     def study_id(self) -> str:
         """Pseudonym of the study."""
         ...
+
     @property
     def weight(self) -> float:
         """Work, in bytes of raw film."""
         ...
+
     @property
     def frames(self) -> int:
         """Frames to process."""
         ...
+
     def parts(self) -> Sequence[Self]:
         """The smallest pieces that can be processed alone."""
         ...

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from etl import archive, headers, png
-from etl.containers import read_bytes
+from etl.archive import headers
+from etl.archive import walk as archive
+from etl.archive.containers import read_bytes
+from etl.archive.dicom_reading import Unreadable
 from etl.deidentify import Key
-from etl.dicom_reading import Unreadable
-from etl.film import Film, read_film
 from etl.picture_store import shrink
+from etl.pixels import png
+from etl.pixels.film import Film, read_film
 from etl.plan import make_plan
 from etl.process import apply_steps
 from etl.steps import anatomy

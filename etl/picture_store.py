@@ -15,7 +15,7 @@ from typing import Any
 
 import cv2
 
-from etl import png
+from etl.pixels import png
 from etl.study import Pixels
 from schemas.errors import RadforgeError
 

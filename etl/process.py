@@ -16,17 +16,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from etl.containers import read_bytes
-from etl.dicom_reading import Unreadable
-from etl.film import Film as Decoded
-from etl.film import read_film
+from etl.archive.containers import read_bytes
+from etl.archive.dicom_reading import Unreadable
 from etl.picture_store import PictureStore, image_id_of
+from etl.pixels.film import Film as Decoded
+from etl.pixels.film import read_film
 from etl.plan import Film, StudyTask
 from etl.steps import STEPS
 from etl.study import Drop, Failure, Frame, Row, StudyOutcome
 from schemas.errors import RadforgeError
 from schemas.recipe import EtlRecipe
-
 
 # What a modality shows when the header does not say: no limb, so nothing is cut or turned by guess.
 SHOWN_BY = {"MG": "breast", "PX": "jaw_region", "IO": "jaw_region", "XA": "abdomen", "RF": "abdomen"}
@@ -75,7 +74,7 @@ def _film(film: Film, recipe: EtlRecipe, store: PictureStore, outcome: StudyOutc
         if fate is not None:
             _whole(outcome, film, fate)
             return
-    items = read_film(data, recipe.pixels)
+    items = read_film(data, recipe.pixels, hash_stored=False)
     for frame_index, item in enumerate(items):
         clock.lap("decode")
         if isinstance(item, Drop | Failure):

@@ -14,7 +14,9 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from etl import archive, derive, metadata, store
+from etl import derive, metadata, store
+from etl.archive import walk as archive
+from etl.archive.scan import scan
 from etl.build import Job, Session, Workers, build
 from etl.crosswalk import crosswalk_table, save_private, write_crosswalk
 from etl.deidentify import Key
@@ -25,7 +27,6 @@ from etl.plan import Plan, make_plan
 from etl.private import Private
 from etl.process import failed, process
 from etl.progress import Reporter
-from etl.scan import scan
 from schemas.dataset import DatasetVersion, newest_version, versions
 from schemas.errors import RadforgeError
 from schemas.manifest import label_columns

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from etl import png
 from etl.picture_store import shrink
+from etl.pixels import png
 from schemas.dataset import DatasetVersion, read_picture
 
 TILE = 200

@@ -41,7 +41,11 @@ def modules(*packages: str) -> list[Path]:
 
 
 def test_only_one_module_starts_programs() -> None:
-    users = {p.relative_to(ROOT).as_posix() for p in modules("etl", "cluster", "schemas", "training") if "subprocess" in imports_of(p)}
+    users = {
+        p.relative_to(ROOT).as_posix()
+        for p in modules("etl", "cluster", "schemas", "training")
+        if "subprocess" in imports_of(p)
+    }
 
     assert users == {"cluster/shell.py"}
 

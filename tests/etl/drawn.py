@@ -10,7 +10,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from etl.archive import Found
+from etl.archive.walk import Found
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 

@@ -15,10 +15,10 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from etl.claims import read_claims
-from etl.decode import StoredFrame, decode
-from etl.dicom_reading import parse
-from etl.film import Film, read_film
+from etl.archive.dicom_reading import parse
+from etl.pixels.claims import read_claims
+from etl.pixels.decode import StoredFrame, decode
+from etl.pixels.film import Film, read_film
 from schemas.recipe import Pixels
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data"

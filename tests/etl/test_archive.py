@@ -9,8 +9,8 @@ import pytest
 from pydicom.filereader import dcmread
 from pydicom.fileset import FileSet
 
-from etl import headers
-from etl.archive import walk
+from etl.archive import headers
+from etl.archive.walk import walk
 from etl.study import Drop, Failure
 from schemas.errors import RadforgeError
 from tests.etl.drawn import film

@@ -8,8 +8,8 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from etl.claims import DecodeError
-from etl.codestream import is_orderly, read_header
+from etl.pixels.claims import DecodeError
+from etl.pixels.codestream import is_orderly, read_header
 from tests.etl.pixel_files import ramp
 
 GREY = ramp(40, 30)

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from etl import headers
-from etl.archive import Found
-from etl.containers import kind, read_bytes
-from etl.dicom_reading import Unreadable
-from etl.files import CHANGED, VANISHED
+from etl.archive import headers
+from etl.archive.containers import kind, read_bytes
+from etl.archive.dicom_reading import Unreadable
+from etl.archive.files import CHANGED, VANISHED
+from etl.archive.walk import Found
 from etl.study import Drop, Failure, Instance
 from tests.etl.drawn import film, listed, put
 

@@ -14,12 +14,12 @@ import pydicom
 import pytest
 from pydicom.pixels import get_decoder
 
-from etl import compressed
-from etl.claims import DecodeError, read_claims
-from etl.decode import DECODERS, StoredFrame, decode
-from etl.dicom_reading import parse
-from etl.film import Film, read_film
-from etl.fragments import split_frames
+from etl.archive.dicom_reading import parse
+from etl.pixels import compressed
+from etl.pixels.claims import DecodeError, read_claims
+from etl.pixels.decode import DECODERS, StoredFrame, decode
+from etl.pixels.film import Film, read_film
+from etl.pixels.fragments import split_frames
 from schemas.recipe import Pixels
 from tests.etl.pixel_files import DICOM, dicom, needs_real_files, ramp, rows_with, stored
 

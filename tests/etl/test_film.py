@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from etl.film import Film, read_film
+from etl.pixels.film import Film, read_film
 from etl.study import IDENTITY, Drop, Failure
 from schemas.recipe import Pixels
 from tests.etl.pixel_files import DICOM, INVENTORY, dicom, needs_real_files, ramp, rows_with, shown, stored
@@ -218,7 +218,7 @@ SCRIPT = """
 import random, sys
 from pathlib import Path
 from typing import Any
-from etl.film import read_film
+from etl.pixels.film import read_film
 from schemas.recipe import Pixels
 mutations = int(sys.argv[1])
 for name in sys.argv[2:]:

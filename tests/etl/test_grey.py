@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from etl.grey import render, window_function
-from etl.lookup import read_table
-from etl.presentation import Presentation, Rescale, Window, read_presentation
+from etl.pixels.grey import render, window_function
+from etl.pixels.lookup import read_table
+from etl.pixels.presentation import Presentation, Rescale, Window, read_presentation
 from schemas.recipe import Pixels
 from tests.etl.pixel_files import dicom, ramp, shown
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from etl import headers
-from etl.archive import Found, walk
-from etl.index import load, save
+from etl.archive import headers
+from etl.archive.index import load, save
+from etl.archive.walk import Found, walk
 from etl.study import Failure, Instance
 from tests.etl.drawn import film, listed, put
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from etl import png
+from etl.pixels import png
 
 
 def read_back(data: bytes) -> np.ndarray:

@@ -6,7 +6,7 @@ import os
 import stat
 from io import FileIO
 
-from etl.dicom_reading import Unreadable
+from etl.archive.dicom_reading import Unreadable
 
 VANISHED = "the file vanished after the archive was listed"
 CHANGED = "the file changed after the archive was listed"

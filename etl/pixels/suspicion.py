@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.claims import Claims
-from etl.codestream import StreamHeader
+from etl.pixels.claims import Claims
+from etl.pixels.codestream import StreamHeader
 
 Values = NDArray[Any]
 

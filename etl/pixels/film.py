@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from pydicom import Dataset
 
-from etl import attributes, colour, dicom_reading, geometry
-from etl.claims import Claims, DecodeError, read_claims
-from etl.decode import DECODERS, StoredFrame, decode
-from etl.grey import Grey, render
-from etl.presentation import read_presentation
+from etl.archive import dicom_reading
+from etl.pixels import attributes, colour, geometry
+from etl.pixels.claims import Claims, DecodeError, read_claims
+from etl.pixels.decode import DECODERS, StoredFrame, decode
+from etl.pixels.grey import Grey, render
+from etl.pixels.presentation import read_presentation
 from etl.study import Drop, Failure, Frame
 from schemas.recipe import Pixels as PixelSettings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from etl.dicom_reading import MAX_RATIO, RATIO_FREE_BYTES
+from etl.archive.dicom_reading import MAX_RATIO, RATIO_FREE_BYTES
 
 MAX_MEMBER_BYTES = 4 << 30
 MAX_MEMBERS = 1_000_000

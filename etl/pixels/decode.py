@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 
-from etl import compressed, dicom_reading
-from etl.agreement import as_announced, colour_model, disagreements, require_plausible, with_sign
-from etl.claims import Claims, DecodeError, name
-from etl.codestream import Colour, StreamHeader, read_header
-from etl.fragments import is_encapsulated, split_frames
-from etl.suspicion import OUT_OF_RANGE, suspect_lossless, suspect_lossy
-from etl.uncompressed import native_frame
+from etl.archive import dicom_reading
+from etl.pixels import compressed
+from etl.pixels.agreement import as_announced, colour_model, disagreements, require_plausible, with_sign
+from etl.pixels.claims import Claims, DecodeError, name
+from etl.pixels.codestream import Colour, StreamHeader, read_header
+from etl.pixels.fragments import is_encapsulated, split_frames
+from etl.pixels.suspicion import OUT_OF_RANGE, suspect_lossless, suspect_lossy
+from etl.pixels.uncompressed import native_frame
 
 Values = NDArray[Any]
 Reader = Callable[[bytes, StreamHeader | None, Claims], Values]

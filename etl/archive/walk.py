@@ -1,6 +1,6 @@
 """Find every file of an archive, once: folders, single files, containers, what a DICOMDIR names.
 
-No file name and no extension is trusted; what a file is, `etl.headers` finds out by its content.
+No file name and no extension is trusted; what a file is, `etl.archive.headers` finds out by its content.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from etl.dicomdir import referenced_files
-from etl.files import DENIED, DISK, VANISHED
+from etl.archive.dicomdir import referenced_files
+from etl.archive.files import DENIED, DISK, VANISHED
 from schemas.errors import RadforgeError
 
 EXPECTED = "a folder, a file, a .zip, .tar or .tar.gz, or a DICOMDIR"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from etl.claims import DecodeError, name
+from etl.pixels.claims import DecodeError, name
 
 _ITEM = b"\xfe\xff\x00\xe0"
 _DELIMITER = b"\xfe\xff\xdd\xe0"

@@ -31,7 +31,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from etl.encoding import IMPLICIT_LITTLE, UNDEFINED, Encoding, encoding_at, first_element
+from etl.archive.encoding import IMPLICIT_LITTLE, UNDEFINED, Encoding, encoding_at, first_element
 
 # Reading does not judge values, and pydicom's messages quote them: no patient's name may reach a log.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from etl import attributes
-from etl.lookup import LookupTable, read_table
+from etl.pixels import attributes
+from etl.pixels.lookup import LookupTable, read_table
 
 Function = Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.presentation import Presentation, Window
+from etl.pixels.presentation import Presentation, Window
 from schemas.recipe import Pixels as PixelSettings
 
 Values = NDArray[Any]

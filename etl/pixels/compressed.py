@@ -19,9 +19,9 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.claims import Claims, DecodeError
-from etl.codestream import StreamHeader, is_orderly
-from etl.uncompressed import settle
+from etl.pixels.claims import Claims, DecodeError
+from etl.pixels.codestream import StreamHeader, is_orderly
+from etl.pixels.uncompressed import settle
 
 Values = NDArray[Any]
 

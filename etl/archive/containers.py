@@ -14,12 +14,12 @@ from io import FileIO
 from threading import RLock
 from typing import Literal
 
-from etl.dicom_reading import Unreadable
-from etl.files import CHANGED, open_unchanged, read_at, sentence
-from etl.members import MAX_MEMBERS, Member
+from etl.archive.dicom_reading import Unreadable
+from etl.archive.files import CHANGED, open_unchanged, read_at, sentence
+from etl.archive.members import MAX_MEMBERS, Member
+from etl.archive.tar_members import members as tar_members
+from etl.archive.zip_members import members as zip_members
 from etl.study import Source
-from etl.tar_members import members as tar_members
-from etl.zip_members import members as zip_members
 
 Kind = Literal["zip", "tar", "tar.gz", ""]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from etl.claims import DecodeError
+from etl.pixels.claims import DecodeError
 
 Kind = Literal["jpeg", "jpeg_ls", "jpeg_2000", "htj2k", "jpeg_xl"]
 Colour = Literal["", "rgb", "ybr"]

@@ -14,7 +14,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 
-from etl.dicom_reading import DAMAGE
+from etl.archive.dicom_reading import DAMAGE
 
 # What pydicom raises while it turns raw bytes into a value of their VR.
 UNREADABLE = (*DAMAGE, BytesLengthException)

@@ -14,13 +14,13 @@ from typing import Any
 from pydicom.datadict import tag_for_keyword
 from pydicom.uid import UID_dictionary
 
-from etl.archive import Found, unicode_name
-from etl.containers import kind, members
-from etl.dicom_reading import Elements, Unreadable, ascii_of, is_dicom, read_elements
-from etl.dicomdir import DIRECTORY_GROUP, MEDIA_STORAGE_DIRECTORY
-from etl.files import CHANGED, open_unchanged, read_at
+from etl.archive.containers import kind, members
+from etl.archive.dicom_reading import Elements, Unreadable, ascii_of, is_dicom, read_elements
+from etl.archive.dicomdir import DIRECTORY_GROUP, MEDIA_STORAGE_DIRECTORY
+from etl.archive.files import CHANGED, open_unchanged, read_at
+from etl.archive.values import Values
+from etl.archive.walk import Found, unicode_name
 from etl.study import Drop, Failure, Instance, Source
-from etl.values import Values
 
 Head = Callable[[int], bytes]  # the first n bytes of a file or member, fewer when it is shorter
 

@@ -8,7 +8,7 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 
-from etl import attributes
+from etl.pixels import attributes
 
 LARGE = 1 << 26  # 64 MiB, more than any film: a claim above this must be backed by a stream of some size
 MAX_RATIO = 1000  # of decoded to compressed bytes, for large claims; films reach 2..100

@@ -15,9 +15,9 @@ from threading import Lock
 
 from indexed_gzip import IndexedGzipFile
 
-from etl.dicom_reading import MAX_RATIO, RATIO_FREE_BYTES, Unreadable
-from etl.files import read_at
-from etl.members import Member, refusal
+from etl.archive.dicom_reading import MAX_RATIO, RATIO_FREE_BYTES, Unreadable
+from etl.archive.files import read_at
+from etl.archive.members import Member, refusal
 
 BLOCK = 512
 MAX_HEADER_BYTES = 16 << 20  # of one extended header

@@ -16,12 +16,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etl.archive import Found
-from etl.files import OF_THE_MOMENT
-from etl.headers import source_of
+from etl.archive.files import OF_THE_MOMENT
+from etl.archive.headers import source_of
+from etl.archive.walk import Found
 from etl.study import Drop, Failure, Instance
 
-FORMAT = "1"  # of this file and of what etl.headers reads: raise it when either changes
+FORMAT = "1"  # of this file and of what etl.archive.headers reads: raise it when either changes
 ROWS_PER_GROUP = 50_000
 
 _FOUND = tuple(f"found_{name}" for name in Found._fields)

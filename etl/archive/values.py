@@ -16,7 +16,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 
-from etl.dicom_reading import DAMAGE, SPECIFIC_CHARACTER_SET, Element, Elements, ascii_of
+from etl.archive.dicom_reading import DAMAGE, SPECIFIC_CHARACTER_SET, Element, Elements, ascii_of
 
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 _LEGAL = {  # what a value of these VRs looks like (PS3.5 table 6.2-1); other text is free

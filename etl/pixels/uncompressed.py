@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.claims import Claims
+from etl.pixels.claims import Claims
 
 Stored = NDArray[Any]
 

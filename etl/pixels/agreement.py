@@ -11,8 +11,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from etl.claims import Claims, DecodeError
-from etl.codestream import Colour, StreamHeader
+from etl.pixels.claims import Claims, DecodeError
+from etl.pixels.codestream import Colour, StreamHeader
 
 Values = NDArray[Any]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydicom.dataelem import RawDataElement
 
-from etl.dicom_reading import DAMAGE, Unreadable, ascii_of, is_dicom, parse, read_elements
+from etl.archive.dicom_reading import DAMAGE, Unreadable, ascii_of, is_dicom, parse, read_elements
 from schemas.errors import RadforgeError
 
 MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"

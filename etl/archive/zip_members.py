@@ -11,9 +11,9 @@ from io import FileIO
 from itertools import pairwise
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from etl.dicom_reading import Unreadable
-from etl.files import read_at
-from etl.members import Member, refusal
+from etl.archive.dicom_reading import Unreadable
+from etl.archive.files import read_at
+from etl.archive.members import Member, refusal
 
 MAX_DIRECTORY_BYTES = 256 << 20  # a million members with long names
 ENCRYPTED = 0x1  # general purpose flag, APPNOTE 4.4.4

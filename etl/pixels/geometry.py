@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pydicom import Dataset
 
-from etl import attributes
-from etl.presentation import functional_group
+from etl.pixels import attributes
+from etl.pixels.presentation import functional_group
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from etl.codestream import Colour
-from etl.lookup import read_table
+from etl.pixels.codestream import Colour
+from etl.pixels.lookup import read_table
 
 TOLERANCE = 0.03  # of the range: what lossy compression does to equal channels
 MIN_EQUAL = 0.999  # of the pixels: a coloured word on a grey film is a word, a coloured scale is not

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from etl import attributes
+from etl.pixels import attributes
 
 
 @dataclass(frozen=True, slots=True)

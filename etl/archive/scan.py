@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from cluster.pool import Lost, Pool
-from etl import headers
-from etl.archive import Found
-from etl.index import load, save
+from etl.archive import headers
+from etl.archive.index import load, save
+from etl.archive.walk import Found
 from etl.study import Failure, Instance, Source
 
 FILES_PER_BATCH = 64

@@ -1,0 +1,1 @@
+"""Find every file of a raw archive and read its header, once."""
