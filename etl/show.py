@@ -93,8 +93,9 @@ def plan(value: Mapping[str, Any], json: bool) -> None:
     for name, content in value.items():
         if isinstance(content, Mapping):
             line(f"{name}:")
+            width = max((len(str(key)) for key in content), default=0)
             for key, number in content.items():
-                line(f"  {key:<40} {number:>10,}" if isinstance(number, int) else f"  {key:<40} {number}")
+                line(f"  {key:<{width}}  {number:,}")
         else:
             line(f"{name}: {content:,}" if isinstance(content, int) else f"{name}: {content}")
 

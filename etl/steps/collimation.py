@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from etl.steps.quantiles import median, quantile
 from etl.steps.thumbnail import remembered
 
 _ANGLE_BINS = 180  # of 2 degrees: the direction of the gradient, sense included
@@ -24,9 +25,11 @@ _COS = np.cos(np.arange(_ANGLE_BINS) * (2 * np.pi / _ANGLE_BINS))
 _SIN = np.sin(np.arange(_ANGLE_BINS) * (2 * np.pi / _ANGLE_BINS))
 _VOTERS = 8000  # pixels that vote at most: enough for any edge, and noise stays cheap
 _ALIGNED = 0.98  # cosine between a pixel's gradient and an edge that it belongs to
+_NEAR_BINS = 7  # directions this far from an edge's hold all pixels aligned with it
 _REACH = 3.0  # pixels to either side of an edge at which greys are compared: soft blades are that wide
 _FAR = 9.0  # pixels from an edge to where a limb has grown thicker
 _SKIN_FLAT, _SKIN_RISE = 0.12, 0.3  # of the step at the edge
+_STRIDE = 1.5  # pixels between the points of a chord
 _AGREE = 0.6  # share of a chord along which the step must be seen
 _CONSENT = 0.82  # share of it among the points of the chord that show anything at all
 _ROUNDS = 3
@@ -35,8 +38,7 @@ _LEAST_CALM = 0.06  # share of what is left that must be free of edges: there is
 _FLAT = 0.04  # share of pixels with a gradient beyond an edge at which it is no longer a frame
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """The line x cos + y sin = offset (thumbnail pixels); greys rise along (cos, sin)."""
 
     cos: float
@@ -105,77 +107,98 @@ def _cut(smooth: NDArray[np.float32], gradient: _Gradient, film: Exposure, notic
     """The film without the flat pieces that edges of at least `noticeable` grey levels a pixel cut off."""
     rows, columns = smooth.shape
     strong = gradient.magnitude > noticeable
-    calm = cv2.boxFilter(strong.astype(np.float32), -1, (9, 9), borderType=cv2.BORDER_REPLICATE) < 0.01
-    edges = _straight_edges(gradient, strong & film.inside)
-    y, x = np.mgrid[:rows, :columns].astype(np.float32)
+    calm = cv2.dilate(strong.view(np.uint8), np.ones((9, 9), np.uint8)) == 0
+    chords = _chords(smooth, _straight_edges(gradient, strong & film.inside))
+    y, x = np.arange(rows, dtype=np.float32)[:, None], np.arange(columns, dtype=np.float32)
     inside, beyond = film.inside, list(film.beyond)
-    busy = strong.copy()
+    busy = strong
     passed_over = film.passed_over
     found = True
     while found:  # a frame within a frame is seen once the outer one is gone
         found = False
-        for edge in list(edges):
-            steps = _crosses(smooth, inside, edge, noticeable)
+        for chord in list(chords):
+            steps = _crosses(chord, inside, noticeable)
             if steps is None:
                 continue
-            distance = x * edge.cos + y * edge.sin - edge.offset
-            away = np.abs(distance) >= 2 * _REACH
+            edge = chord.edge
+            distance = (x * edge.cos - edge.offset) + y * edge.sin
+            far = np.abs(distance)
+            away = far >= 2 * _REACH
             outside = _outside(distance, inside, busy & away)
             if outside is None:
                 continue
+            chords.remove(chord)
             if trust_outlines and _is_skin(smooth, edge, steps):
                 passed_over = True
-                edges.remove(edge)
                 continue
             # A soft blade's own slope is no part of the film either.
-            left = inside & ~outside & (np.abs(distance) > _REACH - 1)
-            edges.remove(edge)
+            left = inside & ~outside & (far > _REACH - 1)
             # A limb's own straight outline is left: with it all air would go.
-            if left.mean() >= _LEAST_FIELD and calm[left].mean() >= _LEAST_CALM:
+            area = np.count_nonzero(left)
+            if area >= _LEAST_FIELD * left.size and np.count_nonzero(calm & left) >= _LEAST_CALM * area:
                 beyond.append(inside & ~left)
                 inside = left
-                busy &= away
+                busy = busy & away
                 found = True
     return Exposure(inside, tuple(beyond), passed_over)
 
 
 def _noticeable(small: NDArray[np.float32], magnitude: NDArray[np.float32], inside: NDArray[np.bool_]) -> tuple[float, float]:
     """Gradient (grey levels a pixel) above the film's noise and above 1.5 % of its range; and that range."""
-    seen = inside[::2, ::2]
-    low, high = np.percentile(small[::2, ::2][seen], (1, 99))
-    noise = float(np.median(magnitude[::3, ::3][inside[::3, ::3]]))
-    return max(2.5 * noise, 0.015 * float(high - low), 0.4), float(high - low)
+    seen = small[::2, ::2][inside[::2, ::2]]
+    spread = quantile(seen, 0.99) - quantile(seen, 0.01)
+    noise = median(magnitude[::3, ::3][inside[::3, ::3]])
+    return max(2.5 * noise, 0.015 * spread, 0.4), spread
 
 
 def _straight_edges(gradient: _Gradient, strong: NDArray[np.bool_]) -> list[Edge]:
     """The likeliest long lines: a Hough transform in which each pixel votes for its own direction only."""
-    ys, xs = np.nonzero(strong)
-    if len(ys) == 0:
+    places = np.flatnonzero(strong)
+    count = len(places)
+    if count == 0:
         return []
+    if count > _VOTERS:
+        places = places[np.linspace(0, count - 1, _VOTERS).astype(np.int64)]
+    ys, xs = np.divmod(places, strong.shape[1])
     angle = np.arctan2(gradient.y[ys, xs], gradient.x[ys, xs])
-    if len(ys) > _VOTERS:
-        every = np.linspace(0, len(ys) - 1, _VOTERS).astype(np.int64)
-        ys, xs, angle = ys[every], xs[every], angle[every]
     reach = int(np.hypot(*strong.shape)) + 2
-    votes = np.zeros((_ANGLE_BINS, 2 * reach + 1), dtype=np.float32)
-    own = np.round(angle * (_ANGLE_BINS / (2 * np.pi))).astype(np.int64)
-    for turn in (-1, 0, 1):
-        theta = (own + turn) % _ANGLE_BINS
-        rho = np.round(xs * _COS[theta] + ys * _SIN[theta]).astype(np.int64) + reach
-        counts = np.bincount(theta * votes.shape[1] + rho, minlength=votes.size)
-        votes += counts.reshape(votes.shape).astype(np.float32)
-    votes = cv2.blur(votes, (3, 1))
-    voters = np.stack((xs, ys, np.cos(angle), np.sin(angle))).astype(np.float32)
+    wide = 2 * reach + 1
+    own = np.round(angle * (_ANGLE_BINS / (2 * np.pi))).astype(np.int64) % _ANGLE_BINS
+    theta = (own + np.array([[-1], [0], [1]])) % _ANGLE_BINS
+    rho = np.rint(xs * _COS[theta] + ys * _SIN[theta]).astype(np.int64) + reach
+    counts = np.bincount((theta * wide + rho).ravel(), minlength=_ANGLE_BINS * wide)
+    votes = cv2.blur(counts.reshape(_ANGLE_BINS, wide).astype(np.float32), (3, 1))
+    voters = _Voters.sorted(own, np.stack((xs, ys, np.cos(angle), np.sin(angle))).astype(np.float32))
     edges = []
-    least = 0.25 * min(strong.shape) / 3 * min(1.0, _VOTERS / max(1, int(strong.sum())))
+    least = 0.25 * min(strong.shape) / 3 * min(1.0, _VOTERS / count)
     for _ in range(_CANDIDATES):
         _, peak, _, (rho_at, theta_at) = cv2.minMaxLoc(votes)
         if peak < least:
             break
-        edges.append(_refine(voters, float(_COS[theta_at]), float(_SIN[theta_at]), float(rho_at - reach)))
+        edges.append(_refine(voters.near(theta_at), float(_COS[theta_at]), float(_SIN[theta_at]), float(rho_at - reach)))
         for turn in range(-3, 4):
             votes[(theta_at + turn) % _ANGLE_BINS, max(0, rho_at - 5) : rho_at + 6] = 0
     return edges
+
+
+class _Voters(NamedTuple):
+    """Pixels in the order of their direction, the circle gone round twice: neighbours are one slice.
+
+    Rows of `pixels`: x, y, unit gradient; direction d starts at `starts[d]`.
+    """
+
+    pixels: NDArray[np.float32]
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def sorted(cls, direction: NDArray[np.int64], pixels: NDArray[np.float32]) -> _Voters:
+        once = pixels[:, np.argsort(direction.astype(np.uint8), kind="stable")]
+        counts = np.bincount(direction, minlength=_ANGLE_BINS)
+        return cls(np.hstack((once, once)), np.concatenate(([0], np.cumsum(np.tile(counts, 2)))))
+
+    def near(self, direction: int) -> NDArray[np.float32]:
+        first = (direction - _NEAR_BINS) % _ANGLE_BINS
+        return self.pixels[:, self.starts[first] : self.starts[first + 2 * _NEAR_BINS + 1]]
 
 
 def _refine(voters: NDArray[np.float32], cos: float, sin: float, offset: float) -> Edge:
@@ -197,6 +220,39 @@ def _refine(voters: NDArray[np.float32], cos: float, sin: float, offset: float) 
     return Edge(cos, sin, offset)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chord:
+    """An edge's line across the picture: its points (x, y), the `places` (flat index) of the nearest pixels,
+    and by how much grey rises across the line there."""
+
+    edge: Edge
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    places: NDArray[np.int64]
+    rise: NDArray[np.float32]
+
+
+def _chords(smooth: NDArray[np.float32], edges: list[Edge]) -> list[_Chord]:
+    """The chords of all edges, sampled at once."""
+    if not edges:
+        return []
+    rows, columns = smooth.shape
+    reach = math.hypot(rows, columns)
+    middle_x, middle_y = (columns - 1) / 2, (rows - 1) / 2
+    cos, sin, offset = np.array(edges).T[..., None]
+    shift = offset - (middle_x * cos + middle_y * sin)
+    along = np.arange(-reach / 2, reach / 2, _STRIDE)
+    x = (middle_x + shift * cos - along * sin).astype(np.float32)
+    y = (middle_y + shift * sin + along * cos).astype(np.float32)
+    rise = _sample(smooth, x + _REACH * cos, y + _REACH * sin) - _sample(smooth, x - _REACH * cos, y - _REACH * sin)
+    within = (x >= 0) & (x <= columns - 1) & (y >= 0) & (y <= rows - 1)
+    places = np.rint(y).astype(np.int64) * columns + np.rint(x).astype(np.int64)
+    return [
+        _Chord(edge, x[i, on], y[i, on], places[i, on], rise[i, on])
+        for i, (edge, on) in enumerate(zip(edges, within, strict=True))
+    ]
+
+
 class _Steps(NamedTuple):
     """The points (x, y) of a chord at which grey rises across an edge, and by how much."""
 
@@ -205,30 +261,19 @@ class _Steps(NamedTuple):
     rise: NDArray[np.float32]
 
 
-def _crosses(smooth: NDArray[np.float32], inside: NDArray[np.bool_], edge: Edge, noticeable: float) -> _Steps | None:
-    """The step along the edge's chord through the field; None unless it is seen along most of it, one way."""
-    rows, columns = smooth.shape
-    reach = np.float32(math.hypot(rows, columns))
-    centre = ((columns - 1) / 2, (rows - 1) / 2)
-    shift = edge.offset - (centre[0] * edge.cos + centre[1] * edge.sin)
-    along = np.arange(-reach / 2, reach / 2, 1.5, dtype=np.float32)
-    x = (centre[0] + shift * edge.cos - along * edge.sin).astype(np.float32)
-    y = (centre[1] + shift * edge.sin + along * edge.cos).astype(np.float32)
-    within = (x >= 0) & (x <= columns - 1) & (y >= 0) & (y <= rows - 1)
-    x, y = x[within], y[within]
-    on_field = inside[np.round(y).astype(np.int64), np.round(x).astype(np.int64)]
-    x, y = x[on_field], y[on_field]
-    if len(x) * 1.5 < 0.25 * min(rows, columns):
+def _crosses(chord: _Chord, inside: NDArray[np.bool_], noticeable: float) -> _Steps | None:
+    """The step along an edge's chord through the field; None unless it is seen along most of it, one way."""
+    on_field = inside.ravel()[chord.places]
+    length = np.count_nonzero(on_field)
+    if length * _STRIDE < 0.25 * min(inside.shape):
         return None
-    rise = _sample(smooth, x + _REACH * edge.cos, y + _REACH * edge.sin) - _sample(
-        smooth, x - _REACH * edge.cos, y - _REACH * edge.sin
-    )
-    agree = rise > 1.5 * noticeable
-    agreeing, against = int(np.count_nonzero(agree)), int(np.count_nonzero(rise < -1.5 * noticeable))
+    agree = on_field & (chord.rise > 1.5 * noticeable)
+    agreeing = np.count_nonzero(agree)
+    against = np.count_nonzero(on_field & (chord.rise < -1.5 * noticeable))
     # Points without a step count against the edge, but less than points with the opposite one.
-    if agreeing < _AGREE * len(x) or agreeing < _CONSENT * (agreeing + against):
+    if agreeing < _AGREE * length or agreeing < _CONSENT * (agreeing + against):
         return None
-    return _Steps(x[agree], y[agree], rise[agree])
+    return _Steps(chord.x[agree], chord.y[agree], chord.rise[agree])
 
 
 def _is_skin(smooth: NDArray[np.float32], edge: Edge, steps: _Steps) -> bool:
@@ -242,28 +287,24 @@ def _is_skin(smooth: NDArray[np.float32], edge: Edge, steps: _Steps) -> bool:
         rise = _sample(smooth, steps.x + far * edge.cos, steps.y + far * edge.sin) - _sample(
             smooth, steps.x + near * edge.cos, steps.y + near * edge.sin
         )
-        rises.append(side * float(np.median(rise / np.maximum(steps.rise, 1e-3))))
+        rises.append(side * median(rise / np.maximum(steps.rise, 1e-3)))
     return min(rises) < _SKIN_FLAT and max(rises) > _SKIN_RISE
 
 
-def _sample(picture: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
-    sampled = cv2.remap(
-        picture,
-        x.reshape(1, -1).astype(np.float32),
-        y.reshape(1, -1).astype(np.float32),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(sampled[0], dtype=np.float32)
+def _sample(picture: NDArray[np.float32], x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float32]:
+    """Greys at points of any two-dimensional arrangement, or of one dimension."""
+    columns, rows = np.atleast_2d(x).astype(np.float32), np.atleast_2d(y).astype(np.float32)
+    sampled = cv2.remap(picture, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(sampled, dtype=np.float32).reshape(x.shape)
 
 
 def _outside(distance: NDArray[np.float32], inside: NDArray[np.bool_], busy: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
     """The flat side of an edge, None when both sides show something."""
     sides = [inside & (distance > 0), inside & (distance < 0)]
-    areas = [side.sum() for side in sides]
+    areas = [np.count_nonzero(side) for side in sides]
     if min(areas) == 0:
         return None
-    texture = [busy[side].sum() / max(area, 1) for side, area in zip(sides, areas, strict=True)]
+    texture = [np.count_nonzero(busy & side) / area for side, area in zip(sides, areas, strict=True)]
     flatter = int(texture[1] < texture[0])
     if texture[flatter] > _FLAT or texture[1 - flatter] < 2 * texture[flatter]:
         return None

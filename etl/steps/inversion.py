@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from etl.steps.limbs import shows_limb
 from etl.steps.polarity import bright_air
+from etl.steps.quantiles import median, quantile
 from etl.steps.thumbnail import thumbnail
 from etl.study import Drop, Frame, Pixels
 from schemas.steps import Inversion
@@ -27,11 +28,11 @@ def apply(frame: Frame, settings: Inversion) -> list[Frame] | Drop:
     that is. A turned frame is 255 (65535) minus itself; padding stays 0, which is air.
     """
     before = bool(frame.done.get("inverted", False))
-    bright, turn = _thesis(frame, settings) if settings.method == "thesis" else _evidence(frame, settings)
-    if not turn:
+    bright, turned = _thesis(frame, settings) if settings.method == "thesis" else _evidence(frame, settings)
+    if turned is None:
         return [replace(frame, done={"inversion_score": bright, **frame.done, "inverted": before})]
     done = {**frame.done, "inversion_score": bright, "inverted": not before}
-    return [replace(frame, pixels=_turned(frame), done=done)]
+    return [replace(frame, pixels=turned, done=done)]
 
 
 def _turned(frame: Frame) -> Pixels:
@@ -41,11 +42,15 @@ def _turned(frame: Frame) -> Pixels:
     return pixels
 
 
-def _evidence(frame: Frame, settings: Inversion) -> tuple[float, bool]:
+def _evidence(frame: Frame, settings: Inversion) -> tuple[float, Pixels | None]:
+    """The score, and the turned picture where that is the right one."""
     limit = settings.min_score if shows_limb(frame.body_part) else settings.min_score_elsewhere
     bright = score(frame.pixels, frame.body_part)
+    if bright <= limit:
+        return bright, None
     # Padding is painted as air, not turned; should that change the judgement, the film is left as it was.
-    return bright, bright > limit and score(_turned(frame), frame.body_part) <= limit
+    turned = _turned(frame)
+    return bright, turned if score(turned, frame.body_part) <= limit else None
 
 
 def score(pixels: Pixels, body_part: str | None) -> float:
@@ -54,14 +59,14 @@ def score(pixels: Pixels, body_part: str | None) -> float:
     return chest_bright_air(small) if body_part == "chest" else bright_air(small)
 
 
-def _thesis(frame: Frame, settings: Inversion) -> tuple[float, bool]:
+def _thesis(frame: Frame, settings: Inversion) -> tuple[float, Pixels | None]:
     """The literal rule, asked of the picture as it was before an earlier run turned it: so twice is as good
     as once."""
     mean = _corner_mean(frame.pixels, settings.corner) * 255 / frame.white
     before = bool(frame.done.get("inverted", False))
     excess = (255 - mean if before else mean) - settings.threshold
     room = 255 - settings.threshold if excess >= 0 else settings.threshold
-    return excess / (room or 1.0), (excess >= 0) ^ before
+    return excess / (room or 1.0), _turned(frame) if (excess >= 0) ^ before else None
 
 
 def chest_bright_air(small: NDArray[np.float32]) -> float:
@@ -72,10 +77,10 @@ def chest_bright_air(small: NDArray[np.float32]) -> float:
     if band.size == 0 or columns < 12:
         return 0.0
     profile = np.median(band, axis=0)
-    middle = float(np.median(profile[round(0.44 * columns) : round(0.56 * columns)]))
+    middle = median(profile[round(0.44 * columns) : round(0.56 * columns)])
     lungs = [profile[round(a * columns) : round(b * columns)] for a, b in ((0.18, 0.38), (0.62, 0.82))]
-    low, high = np.percentile(band, (2, 98))
-    contrast = (float(np.median(np.concatenate(lungs))) - middle) / max(float(high - low), 1.0)
+    spread = quantile(band, 0.98) - quantile(band, 0.02)
+    contrast = (median(np.concatenate(lungs)) - middle) / max(spread, 1.0)
     return float(np.tanh(2.5 * contrast))
 
 

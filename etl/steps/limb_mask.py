@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from etl.steps.collimation import exposure, narrow_exposure
 from etl.steps.polarity import bright_air
+from etl.steps.quantiles import median, quantile
 from etl.steps.seams import panels
 from etl.steps.thumbnail import remembered
 
 _BINS = 64
+_FIRST, _SECOND = np.array(np.triu_indices(_BINS - 1, 1)) + 1  # all pairs of levels that part three classes
 
 
 class Limb(NamedTuple):
@@ -57,13 +59,12 @@ def _find_in(small: NDArray[np.float32]) -> Limb:
     allowed = film.inside.copy()
     for piece in film.beyond:
         # A dark piece beyond an edge is air or blade: it may stay. What is bright there is no limb.
-        if float(np.median(grey[piece])) < air + 0.5 * (skin - air):
+        if median(grey[piece]) < air + 0.5 * (skin - air):
             allowed |= piece
-    white = float(np.percentile(grey, 99.5))
     for piece in narrow_exposure(small).beyond:
         # A soft blade is as white as anything and holds a corner of the film; a limb's middle does neither.
         corners = piece[0, 0] or piece[0, -1] or piece[-1, 0] or piece[-1, -1]
-        if corners and float(np.median(grey[piece])) > 0.9 * white:
+        if corners and median(grey[piece]) > 0.9 * quantile(grey, 0.995):
             allowed &= ~piece
     reach = air + 0.5 * (skin - air)
     return Limb(allowed & (grey > skin), allowed & (grey > reach), allowed & (grey > cortex), film.inside, grey)
@@ -74,22 +75,22 @@ def grey_classes(values: NDArray[np.float32]) -> tuple[float, float, float]:
 
     Maximises the variance between three classes over all pairs of 64 levels (Otsu 1979, section IV).
     """
-    low, high = (float(v) for v in np.percentile(values, (0.2, 99)))
+    low, high = quantile(values, 0.002), quantile(values, 0.99)
     if high - low < 1e-3:
         return low, high, high
-    counts, edges = np.histogram(np.clip(values, low, high), bins=_BINS, range=(low, high))
+    levels = np.clip((values - np.float32(low)) * np.float32(_BINS / (high - low)), 0, _BINS - 1).astype(np.intp)
+    counts = np.bincount(levels, minlength=_BINS)
+    edges = np.linspace(low, high, _BINS + 1)
     share = counts / counts.sum()
     centres = (edges[1:] + edges[:-1]) / 2
     weight = np.concatenate(([0.0], np.cumsum(share)))
     moment = np.concatenate(([0.0], np.cumsum(share * centres)))
-    first, second = np.triu_indices(_BINS - 1, 1)
-    first, second = first + 1, second + 1
 
     def between(start: NDArray[np.int64] | int, stop: NDArray[np.int64] | int) -> NDArray[np.float64]:
         mass = weight[stop] - weight[start]
         return np.asarray((moment[stop] - moment[start]) ** 2 / np.maximum(mass, 1e-12))
 
-    best = int(np.argmax(between(0, first) + between(first, second) + between(second, _BINS)))
-    skin, cortex = float(edges[first[best]]), float(edges[second[best]])
-    air = float(centres[int(np.argmax(counts[: first[best]]))])
+    best = int(np.argmax(between(0, _FIRST) + between(_FIRST, _SECOND) + between(_SECOND, _BINS)))
+    skin, cortex = float(edges[_FIRST[best]]), float(edges[_SECOND[best]])
+    air = float(centres[int(np.argmax(counts[: _FIRST[best]]))])
     return air, skin, cortex

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.steps.limb_mask import Limb
+from etl.steps.quantiles import median, quantile
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 with exclusive ends
 
@@ -39,9 +40,11 @@ def find_parts(limb: Limb, min_of_largest: float) -> list[Region]:
     # Fragments grow together, but not across a row or a column of nothing but air.
     joined[~np.asarray(limb.reach.any(axis=1))] = 0
     joined[:, ~np.asarray(limb.reach.any(axis=0))] = 0
-    count, labels = cv2.connectedComponents(joined, connectivity=8, ltype=cv2.CV_32S)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8, ltype=cv2.CV_32S)
     found = []
     for label in range(1, count):
+        if stats[label, cv2.CC_STAT_AREA] < _LEAST_FILM * joined.size:
+            continue
         mask = (labels == label) & limb.mask
         area = int(np.count_nonzero(mask))
         if area >= _LEAST_FILM * mask.size:
@@ -71,10 +74,9 @@ def _length(mask: NDArray[np.bool_]) -> float:
 def _is_body(mask: NDArray[np.bool_], limb: Limb) -> bool:
     """Whether a component looks like flesh with bone in it: many greys, with a skin, and no net of thin
     strips."""
-    low, high = (float(v) for v in np.percentile(limb.grey[mask], (5, 95)))
-    seen = limb.grey[limb.inside]
-    whole = float(np.percentile(seen, 98) - np.percentile(seen, 2))
-    if high - low < _LEAST_GREYS * whole:
+    own, seen = limb.grey[mask], limb.grey[limb.inside]
+    whole = quantile(seen, 0.98) - quantile(seen, 0.02)
+    if quantile(own, 0.95) - quantile(own, 0.05) < _LEAST_GREYS * whole:
         return False
     if np.count_nonzero(mask) < _LEAST_FILLED * _hull_area(mask):
         return False
@@ -90,7 +92,7 @@ def _has_skin(mask: NDArray[np.bool_], limb: Limb, whole: float) -> bool:
         return False
     gx = cv2.Sobel(limb.grey, cv2.CV_32F, 1, 0, ksize=3, scale=0.125)
     gy = cv2.Sobel(limb.grey, cv2.CV_32F, 0, 1, ksize=3, scale=0.125)
-    return float(np.median(cv2.magnitude(gx, gy)[outline])) > _SKIN * whole
+    return median(cv2.magnitude(gx, gy)[outline]) > _SKIN * whole
 
 
 def _off_border(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

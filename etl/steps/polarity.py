@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.steps.collimation import exposure, narrow_exposure
+from etl.steps.quantiles import median, quantile
 from etl.steps.thumbnail import remembered
 
 _RIM = 0.2  # of the field's half width: limbs cross it here and there, air lies along most of it
@@ -44,10 +45,11 @@ def _logit(small: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
     )
     if not core.any():
         core = inside
-    low, high = np.percentile(small[core], (1, 99))
+    values = small[core]
+    low, high = quantile(values, 0.01), quantile(values, 0.99)
     if high - low < 1:
         return 0.0
-    grey = np.clip((small - low) / (high - low), 0, 1) - np.float32(0.5)
+    grey = np.clip((small - np.float32(low)) * np.float32(1 / (high - low)), 0, 1) - np.float32(0.5)
     grey = cv2.GaussianBlur(grey, (0, 0), 1.0)
     evidence = {
         **_rim(grey, inside, core),
@@ -66,16 +68,16 @@ def _rim(grey: NDArray[np.float32], inside: NDArray[np.bool_], core: NDArray[np.
     rim, middle = grey[core & (depth < _RIM * deepest)], grey[depth > _MIDDLE * deepest]
     if rim.size == 0 or middle.size == 0:
         return {"rim": 0.0, "rim_over_middle": 0.0}
-    return {"rim": float(rim.mean()), "rim_over_middle": float(np.median(rim) - np.median(middle))}
+    return {"rim": float(rim.mean()), "rim_over_middle": median(rim) - median(middle)}
 
 
 def _flatness(grey: NDArray[np.float32], core: NDArray[np.bool_]) -> float:
     """Grey of the flattest pixels over that of the busiest: air is flat, bone is not."""
     detail = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 4.0))
-    detail = cv2.GaussianBlur(detail, (0, 0), 3.0)[core]
-    flat, busy = np.quantile(detail, (0.3, 0.7))
-    values = grey[core]
-    return float(values[detail <= flat].mean() - values[detail >= busy].mean())
+    detail = cv2.GaussianBlur(detail, (0, 0), 3.0)
+    values = detail[core]
+    flat, busy = quantile(values, 0.3), quantile(values, 0.7)
+    return _mean(grey, core & (detail <= flat)) - _mean(grey, core & (detail >= busy))
 
 
 def _ridges(grey: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
@@ -92,12 +94,16 @@ def _ridges(grey: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
     ).astype(bool)
     if not away.any():
         return 0.0
-    up, down = float(bright[away].mean()), float(dark[away].mean())
+    up, down = _mean(bright, away), _mean(dark, away)
     return (down - up) / (down + up + 1e-6)
 
 
 def _peak(values: NDArray[np.float32]) -> float:
     """Where the histogram's highest peak lies, times its share: air is one grey, bone and flesh are many."""
-    counts = np.histogram(values, bins=40, range=(-0.5, 0.5))[0]
+    counts = np.bincount(np.clip((values + np.float32(0.5)) * 40, 0, 39).astype(np.intp), minlength=40)
     top = int(counts.argmax())
     return float((top - 19.5) / 20 * counts[top] / counts.sum())
+
+
+def _mean(values: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
+    return float(cv2.mean(values, mask=where.view(np.uint8))[0])

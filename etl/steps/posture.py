@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.steps.limb_mask import Limb
+from etl.steps.quantiles import quantile
 
 _DISC = 0.85  # of the limb's half length: inside a disc the border's slant cut no longer draws the axis off
 _SOFT = 0.1  # of the half length: over which the disc fades
@@ -41,12 +42,12 @@ def _axis(weight: NDArray[np.float32]) -> tuple[float, float]:
     """Angle of the long axis from the x axis towards +y (radians), and the ratio of the axes."""
     angle, ratio, x0, y0 = _principal(weight)
     rows, columns = weight.shape
-    y, x = np.mgrid[:rows, :columns].astype(np.float32)
+    x, y = np.arange(columns, dtype=np.float32) - np.float32(x0), np.arange(rows, dtype=np.float32)[:, None] - np.float32(y0)
+    radius = np.sqrt(x * x + y * y)
     lit = weight > 0
     for _ in range(2):
-        along = (x[lit] - x0) * math.cos(angle) + (y[lit] - y0) * math.sin(angle)
-        half = float(np.percentile(np.abs(along), 98))
-        radius = cv2.magnitude(x - np.float32(x0), y - np.float32(y0))
+        along = (x * math.cos(angle) + y * math.sin(angle))[lit]
+        half = quantile(np.abs(along), 0.98)
         disc = np.clip((_DISC * half - radius) / max(_SOFT * half, 1.0) + 0.5, 0, 1)
         angle = _principal(weight * disc)[0]
     return angle, ratio

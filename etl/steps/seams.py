@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from etl.steps.quantiles import median, quantile
+
 _ACROSS = 0.7  # share of a line's pixels at which the grey must jump
 _SHARP = 3.0  # a jump over the steps beside it: a seam has no slope, a limb's outline has
 _LEAST_FILM = 0.15  # of the side: neither half of a cut is narrower
@@ -22,7 +24,7 @@ def panels(small: NDArray[np.float32], limb: NDArray[np.bool_]) -> list[tuple[sl
     """
     rows, columns = small.shape
     upright = _films(small, limb)
-    level = _films(small.T, limb.T)
+    level = _films(np.ascontiguousarray(small.T), limb.T)
     if len(upright) > 1 and len(level) > 1:
         # A grid of films would need both; far more often it is one film's frame.
         return [(slice(0, rows), slice(0, columns))]
@@ -54,8 +56,8 @@ def _films(small: NDArray[np.float32], limb: NDArray[np.bool_]) -> list[tuple[in
 
 def _is_flat(strip: NDArray[np.float32]) -> bool:
     inner = strip[:, 1:-1] if strip.shape[1] > 4 else strip
-    low, high = np.percentile(np.median(inner, axis=1), (5, 95))
-    return float(high - low) < 12
+    along = np.median(inner, axis=1)
+    return quantile(along, 0.95) - quantile(along, 0.05) < 12
 
 
 def _seams(small: NDArray[np.float32]) -> list[int]:
@@ -63,10 +65,10 @@ def _seams(small: NDArray[np.float32]) -> list[int]:
     # Along the line noise is averaged away, across it the jump stays sharp.
     smooth = cv2.blur(small, (1, 5))
     step = np.abs(smooth[:, 2:] - smooth[:, :-2])  # over two columns: a seam may fall within one of the thumbnail's
-    noise = float(np.median(step))
+    noise = median(step)
     around = cv2.blur(step, (13, 1)) * 13 - cv2.blur(step, (5, 1)) * 5
     jump = step > np.maximum(_SHARP * around / 8, max(2.5 * noise, 2.0))
-    share = jump.mean(axis=0)
+    share = cv2.reduce(jump.view(np.uint8), 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0] / len(jump)
     found: list[int] = []
     for index in np.flatnonzero(share >= _ACROSS):
         column = int(index) + 1

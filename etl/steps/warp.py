@@ -7,8 +7,11 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from etl.study import Affine, Frame, compose
+
+_SUBPIXEL = 8  # bits of a fraction of a pixel in the corners that are drawn
 
 
 def turned(frame: Frame, degrees: float) -> Frame:
@@ -31,14 +34,25 @@ def turned(frame: Frame, degrees: float) -> Frame:
     turn: Affine = (cos, sin, x1 - cos * x0 - sin * y0, -sin, cos, y1 + sin * x0 - cos * y0)
     matrix = np.array(turn, dtype=np.float64).reshape(2, 3)
     pixels = cv2.warpAffine(frame.pixels, matrix, (wide, tall), flags=cv2.INTER_LINEAR, borderValue=0)
-    known = np.zeros((rows, columns), np.uint8) if frame.padding is None else frame.padding.astype(np.uint8)
-    padding = cv2.warpAffine(known, matrix, (wide, tall), flags=cv2.INTER_NEAREST, borderValue=1).astype(bool)
     return replace(
         frame,
         pixels=np.asarray(pixels),
-        padding=np.asarray(padding),
+        padding=_turned_padding(frame, matrix, (wide, tall)),
         transform=compose(turn, frame.transform),
     )
+
+
+def _turned_padding(frame: Frame, matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Where the canvas of `size` (columns, rows) shows nothing of the frame, or its padding."""
+    if frame.padding is not None:
+        known = frame.padding.view(np.uint8)
+        return np.asarray(cv2.warpAffine(known, matrix, size, flags=cv2.INTER_NEAREST, borderValue=1).view(np.bool_))
+    rows, columns = frame.pixels.shape
+    corners = np.array([(0, 0, 1), (columns - 1, 0, 1), (columns - 1, rows - 1, 1), (0, rows - 1, 1)]) @ matrix.T
+    outside = np.ones(size[::-1], np.uint8)
+    # Drawing the outline's own pixels as well takes in those whose grey is at least half the film's.
+    cv2.fillConvexPoly(outside, np.rint(corners * 2**_SUBPIXEL).astype(np.int32), 0, shift=_SUBPIXEL)
+    return outside.view(np.bool_)
 
 
 def _quarter_turns(frame: Frame, quarters: int) -> Frame:

@@ -18,7 +18,7 @@ from tests.benchmark import thesis_style
 
 def radforge(films: list[Path], out: Path) -> dict[str, float]:
     """Everything a worker does: header, hash, decode, steps, PNG, preview, fsync, rows."""
-    from etl import headers
+    from etl.archive import headers
     from etl.archive.walk import walk
     from etl.deidentify import Key
     from etl.picture_store import make_folders

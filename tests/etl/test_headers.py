@@ -371,8 +371,8 @@ def test_nothing_of_a_patient_reaches_a_log_or_the_screen(tmp_path: Path) -> Non
     put(tmp_path / "file", data)
     script = (
         "import logging, sys; from pathlib import Path; logging.basicConfig(level=0)\n"
-        "from etl import archive, headers; from etl.archive.dicom_reading import parse\n"
-        "found = archive.walk([Path(sys.argv[1])]); assert headers.read(found[0])[0].modality\n"
+        "from etl.archive import headers, walk; from etl.archive.dicom_reading import parse\n"
+        "found = walk.walk([Path(sys.argv[1])]); assert headers.read(found[0])[0].modality\n"
         "data_set = parse(Path(found[0].path).read_bytes())\n"
         "print(len([data_set.get(tag) for tag in (0x00080018, 0x00080060, 0x00100020)]))"
     )
