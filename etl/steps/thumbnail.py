@@ -28,8 +28,8 @@ def thumbnail(pixels: Pixels, side: int = SIDE) -> NDArray[np.float32]:
     rows, columns = pixels.shape
     side = round(side * min(2.0, max(1.0, max(rows, columns) / min(rows, columns) / _LONG)))
     small = pixels
-    # Halving first: OpenCV averages blocks of four some fifty times faster than fractions of pixels.
-    while max(small.shape) >= 2 * side and min(small.shape) >= 2:
+    # Halving first: OpenCV averages blocks of four several times faster than fractions of pixels.
+    while max(small.shape) >= 4 * side and min(small.shape) >= 2:
         half = (small.shape[1] // 2, small.shape[0] // 2)
         small = cv2.resize(small[: 2 * half[1], : 2 * half[0]], half, interpolation=cv2.INTER_AREA)
     scale = side / max(rows, columns)

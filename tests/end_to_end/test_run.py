@@ -283,3 +283,23 @@ def test_damage_is_found_and_named(build: Callable[..., Built], tmp_path: Path) 
         "images/stray.txt": "not a file of this version",
         "card.json": "does not agree with the tables in: counts",
     }
+
+
+def test_sixteen_bits_and_metadata_columns_on_request(build: Callable[..., Built], built: Built, tmp_path: Path) -> None:
+    recipe = EtlRecipe.model_validate(
+        {"name": "deep", "steps": ("anatomy", "inversion", "otsu_split", "pca_rotation", "resize"), "pixels": {"bits": 16},
+         "anatomy": {"keep": ("wrist",), "unknown": "drop"}, "metadata": {"keep": ("KVP", "ExposureTime")},
+         "resize": {"rows": 256, "columns": 170}}
+    )  # fmt: skip
+
+    version = DatasetVersion.open(build(tmp_path / "ds", recipe=recipe).folder)
+
+    rows = version.table("manifest").to_pylist()
+    assert {version.picture(row).dtype for row in rows} == {np.dtype(np.uint16)}
+    assert {version.picture(row).shape for row in rows} == {(256, 170)}
+    assert {row["bits"] for row in rows} == {16}
+    assert all(row["dicom_kvp"] >= 40 for row in rows if row["dicom_kvp"] is not None)
+    assert any(row["dicom_exposure_time"] for row in rows)
+    assert verify(version) == []
+    direct = DatasetVersion.open(built.folder).table("manifest").to_pylist()
+    assert [row["inverted"] for row in rows] == [row["inverted"] for row in direct]
