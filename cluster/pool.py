@@ -24,6 +24,9 @@ import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, wait
 from distributed.client import FutureCancelledError
 
+SECONDS_WITHOUT_WORKERS = 120.0
+SECONDS_TO_NOTICE = 15.0
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -38,6 +41,13 @@ class Lost:
 def cores() -> int:
     """Processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class _Running(Generic[Item]):
+    item: Item
+    worker: str
+    since: float
 
 
 class _MemoryWatch(logging.Handler):
@@ -62,38 +72,58 @@ class Pool(Generic[Item, Result]):
         self._memory = memory
 
     def map(
-        self,
-        work: Callable[[Item], Result],
-        items: Iterable[Item],
-        seconds: Callable[[Item], float] | None = None,
+        self, work: Callable[[Item], Result], items: Iterable[Item], seconds: Callable[[Item], float] | None = None
     ) -> Iterator[tuple[Item, Result | Lost]]:
-        """(item, result) as they finish; `seconds(item)` is the time an item may take. No more than one item a worker is
-        on its way, so a million items cost no memory. An exception of `work` is raised here."""
+        """(item, result) as they finish; `seconds(item)` is the time an item may take.
+
+        Each worker holds one item, so a million items cost no memory, and nobody is blamed for a neighbour's death.
+        An exception of `work` is raised here.
+        """
         waiting = iter(items)
-        running: dict[Future, tuple[Item, float]] = {}
+        returned: list[Item] = []
+        running: dict[Future, _Running[Item]] = {}
+        alone_since: float | None = None
         try:
             while True:
-                while len(running) < self.workers and (item := next(waiting, _END)) is not _END:
-                    future = self._client.submit(work, item, pure=False)
-                    running[future] = (item, time.monotonic())
-                if not running:
+                live = self._live()
+                for address in sorted(live - {held.worker for held in running.values()}):
+                    item = returned.pop() if returned else next(waiting, _END)
+                    if item is _END:
+                        break
+                    future = self._client.submit(work, item, pure=False, workers=[address])
+                    running[future] = _Running(item, address, time.monotonic())
+                if not running and live:
                     return
-                if self._client.status != "running":  # without the scheduler no result would ever come
-                    raise RuntimeError("the connection to the scheduler is lost")
-                with suppress(TimeoutError), self._client.as_current():
-                    wait(list(running), timeout=1, return_when="FIRST_COMPLETED")
-                for future in list(running):
-                    item, started = running[future]
+                alone_since = None if live else alone_since or time.monotonic()
+                if alone_since is not None and time.monotonic() - alone_since > SECONDS_WITHOUT_WORKERS:
+                    raise RuntimeError("no worker came back")
+                if running:
+                    with suppress(TimeoutError), self._client.as_current():
+                        wait(list(running), timeout=1, return_when="FIRST_COMPLETED")
+                else:
+                    time.sleep(0.2)
+                for future, held in list(running.items()):
+                    age = time.monotonic() - held.since
                     if future.done():
                         del running[future]
-                        yield item, self._outcome(future, started)
-                    elif seconds is not None and time.monotonic() - started > seconds(item):
-                        self._end_worker_of(future)
+                        yield held.item, self._outcome(future, held.since)
+                    elif seconds is not None and age > seconds(held.item):
                         del running[future]
-                        yield item, Lost("timeout")
+                        self._end(future, held.worker)
+                        yield held.item, Lost("timeout")
+                    elif held.worker not in live and age > SECONDS_TO_NOTICE:
+                        # Sent to a worker that had just died: nobody has begun it.
+                        del running[future]
+                        self._client.cancel([future], force=True)
+                        returned.append(held.item)
         finally:
             with suppress(Exception):
                 self._client.cancel(list(running), force=True)
+
+    def _live(self) -> set[str]:
+        if self._client.status != "running":  # without the scheduler no result would ever come
+            raise RuntimeError("the connection to the scheduler is lost")
+        return set(self._client.nthreads())
 
     def _outcome(self, future: Future, started: float) -> Any:
         try:
@@ -102,12 +132,10 @@ class Pool(Generic[Item, Result]):
             memory = any(moment >= started for moment in self._memory.killed_at)
             return Lost("memory" if memory else "crash")
 
-    def _end_worker_of(self, future: Future) -> None:
-        addresses = [worker for worker, keys in self._client.processing().items() if future.key in {str(key) for key in keys}]
+    def _end(self, future: Future, worker: str) -> None:
         # Cancelled first: the scheduler would otherwise give it to the next worker.
         self._client.cancel([future], force=True)
-        if addresses:
-            self._client.restart_workers(addresses, timeout=30, raise_for_error=False)
+        self._client.restart_workers([worker], timeout=30, raise_for_error=False)
 
 
 _END: Any = object()

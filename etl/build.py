@@ -20,7 +20,7 @@ from cluster.pool import Lost, Pool, cores, local
 from etl import journal, store
 from etl.batches import Batch, Batches, Task
 from etl.order import Built, Order
-from etl.picture_store import disk_error, make_folders
+from etl.picture_store import PictureStore, disk_error, make_folders
 from etl.private import Private
 from etl.progress import Reporter
 from etl.study import Failure, StudyOutcome
@@ -41,7 +41,7 @@ class Job:
     drops: Sequence[Mapping[str, Any]]
     failures: Sequence[Mapping[str, Any]]
     extra: tuple[Column, ...]
-    work: Callable[[Any, EtlRecipe, Path], StudyOutcome]
+    work: Callable[[Any, EtlRecipe, PictureStore], StudyOutcome]
     give_up: Callable[[Any, Failure], StudyOutcome]
 
 
@@ -161,8 +161,12 @@ def _process(session: Session, job: Job, building: Path) -> None:
 
 
 def _work(batch: Batch[Any], work: Callable[..., StudyOutcome], recipe: EtlRecipe, content: Path) -> list[StudyOutcome]:
-    """What a worker does with a batch."""
-    return [work(task, recipe, content) for task in batch.tasks]
+    """What a worker does with a batch: one store, so that a study's pictures are written while the next is decoded."""
+    with PictureStore(content) as store:
+        outcomes = [work(task, recipe, store) for task in batch.tasks]
+    for name, seconds in store.seconds.items():
+        outcomes[-1].seconds[name] += seconds
+    return outcomes
 
 
 def _next(batch: Batch[Task]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.manifest import SCHEMA_VERSION, Table
+from schemas.manifest import Table
 
 # What can change a pixel or a row: the decoders, OpenCV, the text matcher, the PNG's compressor.
 PACKAGES = (
@@ -67,6 +67,16 @@ def _version(name: str) -> str:
         return "not installed"
 
 
+IDENTITY = (
+    "recipe", "key_fingerprint", "labels", "parent", "schema_version", "software", "git_commit", "machine"
+)  # fmt: skip
+
+
+def identity_in(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a card that the version's name is made from, beside the rows."""
+    return {name: card.get(name) for name in IDENTITY}
+
+
 def version_name(identity: Mapping[str, Any], tables: Mapping[Table, pa.Table]) -> str:
     """First 12 hex digits of SHA-256 over what the version is: its identity and all rows in their order."""
     digest = hashlib.sha256(canonical(identity))
@@ -92,8 +102,11 @@ def build_card(
     labels = [name for name in records.column_names if name.startswith("label_")]
     return {
         "version": version,
-        "schema_version": SCHEMA_VERSION,
-        "identity": dict(identity),
+        **identity,
+        "sources": {
+            "kind": "dataset version" if identity.get("parent") else "archive",
+            "files": pc.count_distinct(films["source_id"]).as_py(),
+        },
         "counts": {
             "files": pc.count_distinct(films["source_id"]).as_py(),
             "frames": films.group_by(["source_id", "frame_index"]).aggregate([]).num_rows,

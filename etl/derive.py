@@ -14,7 +14,7 @@ from typing import Any
 
 import cv2
 
-from etl.picture_store import PictureStore, write_durably
+from etl.picture_store import PictureStore
 from etl.process import SHOWN_BY, Clock, apply_steps, leave, unexpected, write_leaves
 from etl.steps import anatomy
 from etl.study import Affine, Drop, Failure, Frame, Row, StudyOutcome
@@ -120,26 +120,19 @@ def _judge(row: Row, sizes: Mapping[str, int], recipe: EtlRecipe) -> Drop | None
     return None
 
 
-def process_pictures(task: PictureTask, recipe: EtlRecipe, content: Path) -> StudyOutcome:
+def process_pictures(task: PictureTask, recipe: EtlRecipe, store: PictureStore) -> StudyOutcome:
     """The steps on every picture of a study. Raises RadforgeError when the disk fails or a source picture is damaged."""
     cv2.setNumThreads(1)
     outcome = StudyOutcome(task.study_id)
-    with PictureStore(content, outcome.seconds) as store:
-        for part in task.parts():
-            try:
-                _regions(part, recipe, content, store, outcome)
-            except RadforgeError:
-                raise
-            except MemoryError:
-                leave(
-                    outcome,
-                    part.rows[0],
-                    _film(part.rows[0])[1],
-                    None,
-                    Failure("memory", "needs more memory"),
-                )
-            except Exception as error:  # noqa: BLE001 - the study boundary, as in process.py
-                leave(outcome, part.rows[0], _film(part.rows[0])[1], None, Failure("steps", unexpected(error)))
+    for part in task.parts():
+        try:
+            _regions(part, recipe, store, outcome)
+        except RadforgeError:
+            raise
+        except MemoryError:
+            leave(outcome, part.rows[0], part.rows[0]["frame_index"], None, Failure("memory", "needs more memory"))
+        except Exception as error:  # noqa: BLE001 - the study boundary, as in process.py
+            leave(outcome, part.rows[0], part.rows[0]["frame_index"], None, Failure("steps", unexpected(error)))
     return outcome
 
 
@@ -151,7 +144,7 @@ def failed_pictures(task: PictureTask, failure: Failure) -> StudyOutcome:
     return outcome
 
 
-def _regions(part: PictureTask, recipe: EtlRecipe, content: Path, store: PictureStore, outcome: StudyOutcome) -> None:
+def _regions(part: PictureTask, recipe: EtlRecipe, store: PictureStore, outcome: StudyOutcome) -> None:
     clock = Clock(outcome.seconds)
     leaves: list[tuple[Row, Frame | Drop]] = []
     regions = sorted([*part.rows, *part.region_drops], key=lambda row: int(row["region_index"]))
@@ -169,7 +162,7 @@ def _regions(part: PictureTask, recipe: EtlRecipe, content: Path, store: Picture
         leaves += [(row, leaf) for leaf in apply_steps([frame], recipe, clock)]
     first = part.rows[0]
     if first["preview_path"]:
-        write_durably(content / first["preview_path"], (part.source / first["preview_path"]).read_bytes())
+        store.copy(first["preview_path"], (part.source / first["preview_path"]).read_bytes())
     # Spacing is told of the picture; write_leaves wants that of the stored film.
     columns = {**first, **_source_spacing(first)}
     write_leaves([leaf for _, leaf in leaves], columns, first["instance_id"], store, outcome)
@@ -200,5 +193,5 @@ def _by_film(rows: Sequence[Row]) -> dict[tuple[str, int], list[Row]]:
 
 def inherited(version: DatasetVersion) -> dict[str, Any]:
     """What a derived version takes over from its source: the key's fingerprint and the labels' digest."""
-    identity = version.card.get("identity", {})
-    return {"key_fingerprint": identity.get("key_fingerprint"), "labels": identity.get("labels")}
+    card = version.card
+    return {"key_fingerprint": card.get("key_fingerprint"), "labels": card.get("labels")}

@@ -17,14 +17,14 @@ from schemas.recipe import EtlRecipe
 
 
 def identity_of(
-    recipe: EtlRecipe, key_fingerprint: str | None, labels: str | None, source: str | None = None
+    recipe: EtlRecipe, key_fingerprint: str | None, labels: str | None, parent: str | None = None
 ) -> dict[str, Any]:
     """Everything that can change a pixel or a row. `limits` decide neither and are left out."""
     return {
         "recipe": recipe.model_dump(mode="json", exclude={"limits"}),
         "key_fingerprint": key_fingerprint,
         "labels": labels,
-        "source": source,
+        "parent": parent,
         "schema_version": SCHEMA_VERSION,
         "software": software(),
         "git_commit": git_commit(Path(__file__).resolve().parent.parent),

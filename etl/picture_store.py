@@ -36,11 +36,11 @@ def image_id_of(instance_id: str, frame_index: int, region_index: int) -> str:
 
 
 class PictureStore:
-    """Writes the pictures of one study. Leaving the `with` block waits until all lie on the disk, or raises."""
+    """Writes the pictures of one batch. Leaving the `with` block waits until all lie on the disk, or raises."""
 
-    def __init__(self, content: Path, seconds: defaultdict[str, float]) -> None:
+    def __init__(self, content: Path) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self._content = content
-        self._seconds = seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="png")
         self._pending: list[Future[None]] = []
 
@@ -50,7 +50,7 @@ class PictureStore:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         started = time.perf_counter()
         self._thread.shutdown(wait=True)
-        self._seconds["write"] += time.perf_counter() - started
+        self.seconds["write"] += time.perf_counter() - started
         if error is None:
             self._collect()
 
@@ -69,11 +69,15 @@ class PictureStore:
         started = time.perf_counter()
         data = png.encode(pixels)
         digest = hashlib.sha256(data).hexdigest()
-        self._seconds["png"] += time.perf_counter() - started
+        self.seconds["png"] += time.perf_counter() - started
+        self.copy(path, data)
+        return digest
+
+    def copy(self, path: str, data: bytes) -> None:
+        """Write bytes that are a picture already."""
         if len(self._pending) >= 4:  # a bound on the encoded pictures that wait in memory
             self._collect(keep=3)
         self._pending.append(self._thread.submit(write_durably, self._content / path, data))
-        return digest
 
     def _collect(self, keep: int = 0) -> None:
         while len(self._pending) > keep:

@@ -31,24 +31,23 @@ from schemas.recipe import EtlRecipe
 SHOWN_BY = {"MG": "breast", "PX": "jaw_region", "IO": "jaw_region", "XA": "abdomen", "RF": "abdomen"}
 
 
-def process(task: StudyTask, recipe: EtlRecipe, content: Path) -> StudyOutcome:
-    """Every film of a study through decode and steps; pictures lie fsynced under `content` when this returns.
+def process(task: StudyTask, recipe: EtlRecipe, store: PictureStore) -> StudyOutcome:
+    """Every film of a study through decode and steps. Its pictures lie on the disk when `store` is closed.
 
     Raises RadforgeError when the disk of the dataset is full, read-only or failing.
     """
     cv2.setNumThreads(1)  # one thread a worker: two workers with two threads each lose 9 %
     outcome = StudyOutcome(task.study_id)
     twins: dict[str, list[str]] = {}
-    with PictureStore(content, outcome.seconds) as store:
-        for film in task.films:
-            try:
-                _film(film, recipe, store, outcome, twins)
-            except MemoryError:
-                _whole(outcome, film, Failure("memory", "the film needs more memory than the worker has"))
-            except RadforgeError:
-                raise
-            except Exception as error:  # noqa: BLE001 - the study boundary: a row names our line, never the film
-                _whole(outcome, film, Failure("steps", unexpected(error)))
+    for film in task.films:
+        try:
+            _film(film, recipe, store, outcome, twins)
+        except MemoryError:
+            _whole(outcome, film, Failure("memory", "the film needs more memory than the worker has"))
+        except RadforgeError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the study boundary: a row names our line, never the film
+            _whole(outcome, film, Failure("steps", unexpected(error)))
     return outcome
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etl.card import build_card, file_sha256, version_name
+from etl.card import build_card, file_sha256, identity_in, version_name
 from etl.store import check_accounting
 from schemas import manifest
 from schemas.dataset import DatasetVersion
@@ -65,7 +65,7 @@ def _parts(folder: Path, card: dict[str, Any]) -> tuple[list[str], list[Damage]]
 
 def _rows(version: DatasetVersion, card: dict[str, Any], tables: dict[Table, pa.Table]) -> list[Damage]:
     damages = []
-    identity = card.get("identity", {})
+    identity = identity_in(card)
     name = version_name(identity, tables)
     if name != version.version:
         damages.append(Damage("card.json", f"what the version says it is gives the name {name}"))

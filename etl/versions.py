@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from etl.card import identity_in
 from schemas.dataset import DatasetVersion, newest_version
 from schemas.dataset import versions as whole_versions
 from schemas.errors import RadforgeError
@@ -26,7 +27,7 @@ def history(dataset: Path) -> list[dict[str, Any]]:
     rows += [run.model_dump(mode="json") for run in runs]
     for row in rows:
         card = DatasetVersion(dataset, str(row["version"])).card
-        row["recipe"] = card["identity"]["recipe"]["name"]
+        row["recipe"] = card["recipe"]["name"]
         row["records"] = card["counts"]["records"]
         row["drops"] = card["counts"]["drops"]
         row["failures"] = card["counts"]["failures"]
@@ -58,7 +59,7 @@ def diff(a: DatasetVersion, b: DatasetVersion) -> Difference:
         "same fate, other picture": pictures,
         "other fate": sum(moves.values()),
     }
-    flat_a, flat_b = _flat(a.card["identity"]), _flat(b.card["identity"])
+    flat_a, flat_b = _flat(identity_in(a.card)), _flat(identity_in(b.card))
     identity = {
         key: (flat_a.get(key), flat_b.get(key))
         for key in sorted(flat_a.keys() | flat_b.keys())

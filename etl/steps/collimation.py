@@ -167,10 +167,10 @@ def _straight_edges(gradient: _Gradient, strong: NDArray[np.bool_]) -> list[Edge
     theta = (own + np.array([[-1], [0], [1]])) % _ANGLE_BINS
     rho = np.rint(xs * _COS[theta] + ys * _SIN[theta]).astype(np.int64) + reach
     counts = np.bincount((theta * wide + rho).ravel(), minlength=_ANGLE_BINS * wide)
-    votes = cv2.blur(counts.reshape(_ANGLE_BINS, wide).astype(np.float32), (3, 1))
+    votes = cv2.filter2D(counts.reshape(_ANGLE_BINS, wide).astype(np.float32), -1, np.ones((1, 3)))
     voters = _Voters.sorted(own, np.stack((xs, ys, np.cos(angle), np.sin(angle))).astype(np.float32))
     edges = []
-    least = 0.25 * min(strong.shape) / 3 * min(1.0, _VOTERS / count)
+    least = 0.25 * min(strong.shape) * min(1.0, _VOTERS / count)
     for _ in range(_CANDIDATES):
         _, peak, _, (rho_at, theta_at) = cv2.minMaxLoc(votes)
         if peak < least:
@@ -207,10 +207,11 @@ def _refine(voters: NDArray[np.float32], cos: float, sin: float, offset: float) 
     for reach in (4.0, 2.5):
         x, y, along_x, along_y = voters
         own = (np.abs(x * cos + y * sin - offset) < reach) & (along_x * cos + along_y * sin > _ALIGNED)
-        if np.count_nonzero(own) < 8:
+        places = np.flatnonzero(own)
+        if len(places) < 8:
             break
-        voters = voters[:, own]
-        x_mean, y_mean = float(voters[0].mean()), float(voters[1].mean())
+        voters = voters.take(places, axis=1)
+        x_mean, y_mean = (voters[:2].sum(axis=1) / len(places)).tolist()
         dx, dy = voters[0] - x_mean, voters[1] - y_mean
         axis = 0.5 * math.atan2(2 * float(dx @ dy), float(dx @ dx - dy @ dy))
         normal = (-math.sin(axis), math.cos(axis))

@@ -40,15 +40,13 @@ def find_parts(limb: Limb, min_of_largest: float) -> list[Region]:
     # Fragments grow together, but not across a row or a column of nothing but air.
     joined[~np.asarray(limb.reach.any(axis=1))] = 0
     joined[:, ~np.asarray(limb.reach.any(axis=0))] = 0
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8, ltype=cv2.CV_32S)
+    _, labels = cv2.connectedComponents(joined, connectivity=8, ltype=cv2.CV_32S)
+    areas = np.bincount(labels[limb.mask])
     found = []
-    for label in range(1, count):
-        if stats[label, cv2.CC_STAT_AREA] < _LEAST_FILM * joined.size:
-            continue
-        mask = (labels == label) & limb.mask
-        area = int(np.count_nonzero(mask))
-        if area >= _LEAST_FILM * mask.size:
-            found.append((area, mask, _length(mask)))
+    for label in np.flatnonzero(areas >= _LEAST_FILM * joined.size):
+        if label > 0:  # what opening took off belongs to no component
+            mask = (labels == label) & limb.mask
+            found.append((int(areas[label]), mask, _length(mask)))
     if not found:
         return []
     largest = max(area for area, _, _ in found)

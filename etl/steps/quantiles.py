@@ -1,4 +1,4 @@
-"""Order statistics of a thumbnail's greys, without the sort that `numpy.percentile` does for each of them."""
+"""Quantiles of a thumbnail's greys, as `numpy.percentile` has them, several times faster."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from numpy.typing import NDArray
 
 
 def quantile(values: NDArray[np.floating[Any]], share: float) -> float:
-    """The value (of any shape, not empty) below which `share` (0..1) of the values lie: the nearest one, no
-    mean of two.
+    """The value below which `share` (0..1) of `values` (any shape, not empty) lie, between two of them by
+    linear interpolation.
 
-    One place asked of `numpy.partition` is an order of magnitude quicker than two: only then is it vectorised.
+    `numpy.partition` is vectorised only when asked for a single place, so the upper neighbour is looked for
+    among what lies above.
     """
     flat = values.ravel()
-    place = round(share * (flat.size - 1))
-    return float(np.partition(flat, place)[place])
+    place = share * (flat.size - 1)
+    below = int(place)
+    parted = np.partition(flat, below)
+    low = float(parted[below])
+    if below == place:
+        return low
+    return low + (place - below) * (float(parted[below + 1 :].min()) - low)
 
 
 def median(values: NDArray[np.floating[Any]]) -> float:

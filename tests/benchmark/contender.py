@@ -21,7 +21,7 @@ def radforge(films: list[Path], out: Path) -> dict[str, float]:
     from etl.archive import headers
     from etl.archive.walk import walk
     from etl.deidentify import Key
-    from etl.picture_store import make_folders
+    from etl.picture_store import PictureStore, make_folders
     from etl.plan import make_plan
     from etl.process import process
     from schemas.recipe import EtlRecipe
@@ -32,9 +32,10 @@ def radforge(films: list[Path], out: Path) -> dict[str, float]:
     for film in films:
         instances = [instance for found in walk([film]) for instance in headers.read(found)]
         for task in make_plan(instances, recipe, Key(b"benchmark key..."), None).tasks:
-            outcome = process(task, recipe, out)
+            with PictureStore(out) as store:
+                outcome = process(task, recipe, store)
             assert outcome.records, (film, outcome.drops, outcome.failures)
-            for name, value in outcome.seconds.items():
+            for name, value in (*outcome.seconds.items(), *store.seconds.items()):
                 seconds[name] = seconds.get(name, 0.0) + value
     return seconds
 

@@ -111,10 +111,10 @@ def test_ctrl_c_ends_with_130_and_loses_nothing(drawn: Path, key: Path, built: B
 def crash_on(source_id: str) -> Callable[..., object]:
     """The work of a worker, but a segfault on one film."""
 
-    def work(task: object, recipe: object, content: object) -> object:
+    def work(task: object, recipe: object, store: object) -> object:
         if any(film.source_id == source_id for film in task.films):  # type: ignore[attr-defined]
             os.kill(os.getpid(), signal.SIGSEGV)
-        return process(task, recipe, content)  # type: ignore[arg-type]
+        return process(task, recipe, store)  # type: ignore[arg-type]
 
     return work
 
@@ -148,7 +148,7 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(
     assert build(tmp_path / "ds").version == built.version
 
 
-def no_space(task: object, recipe: object, content: object) -> object:
+def no_space(task: object, recipe: object, store: object) -> object:
     """A worker whose disk is full."""
     import errno
 
