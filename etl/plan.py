@@ -57,7 +57,7 @@ class StudyTask:
 class LabelMatch:
     """How the label file met the archive."""
 
-    unmatched_rows: int = 0
+    unmatched: tuple[tuple[str, ...], ...] = ()  # join keys of label rows without a study: identifiers, private
     studies_labelled: int = 0
     studies_without: tuple[str, ...] = ()  # study ids (pseudonyms)
 
@@ -243,7 +243,7 @@ def _match(
     of_study = {id_.study_id: label for id_, label in zip(ids, found, strict=True) if label is not None}
     wanted = {id_.study_id for id_, fate in zip(ids, fates, strict=True) if fate is None}
     match = LabelMatch(
-        unmatched_rows=len(set(labels.rows) - set(keys)),
+        unmatched=tuple(sorted(set(labels.rows) - {key for key in keys if key is not None})),
         studies_labelled=len(wanted & set(of_study)),
         studies_without=tuple(sorted(wanted - set(of_study))),
     )

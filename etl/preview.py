@@ -60,7 +60,7 @@ def preview(order: Order, say: Reporter) -> dict[str, Any]:
         value["labels"] = {
             "studies with a label": plan.match.studies_labelled,
             "studies without": len(plan.match.studies_without),
-            "label rows that match no study": plan.match.unmatched_rows,
+            "label rows that match no study": len(plan.match.unmatched),
         }
     return value
 

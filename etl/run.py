@@ -14,6 +14,8 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+import pyarrow as pa
+
 from etl import derive, metadata, store
 from etl.archive import walk as archive
 from etl.archive.scan import scan
@@ -23,7 +25,7 @@ from etl.deidentify import Key
 from etl.identity import identity_of, labels_digest, request_of
 from etl.labels import Labels, read_labels
 from etl.order import Built, Order, check, version_source
-from etl.plan import Plan, make_plan
+from etl.plan import LabelMatch, Plan, make_plan
 from etl.private import Private
 from etl.process import failed, process
 from etl.progress import Reporter
@@ -59,7 +61,9 @@ def _from_archive(session: Session) -> Built:
     if built is not None:
         return built
     plan = plan_archive(session, found, key, labels)
-    report_plan(plan, session.say, labelled=labels is not None)
+    _report_plan(plan, session.say)
+    if labels is not None:
+        _report_labels(session, labels, plan.match)
     extra = (*label_columns(labels.types if labels else {}), *metadata.columns(order.recipe.metadata.keep))
     built, tables = build(session, Job(request, identity, plan.tasks, plan.drops, plan.failures, extra, process, failed))
     kept = private.crosswalk_file(built.version)
@@ -115,7 +119,7 @@ def plan_archive(session: Session, found: Sequence[archive.Found], key: Key, lab
     return plan
 
 
-def report_plan(plan: Plan, say: Reporter, labelled: bool) -> None:
+def _report_plan(plan: Plan, say: Reporter) -> None:
     """What will happen, before it does."""
     say.say(
         f"{plan.files:,} files of {plan.studies:,} studies and {plan.patients:,} patients; "
@@ -123,14 +127,27 @@ def report_plan(plan: Plan, say: Reporter, labelled: bool) -> None:
     )
     if plan.reasons:
         say.say("left out by header: " + ", ".join(f"{reason} {n:,}" for reason, n in plan.reasons.items()))
-    if labelled:
-        match = plan.match
-        say.say(f"labels: {match.studies_labelled:,} studies labelled")
-        if match.unmatched_rows:
-            say.warn(f"{match.unmatched_rows:,} label rows match no study of the archive")
-        if match.studies_without:
-            some = ", ".join(match.studies_without[:5]) + (", ..." if len(match.studies_without) > 5 else "")
-            say.warn(f"{len(match.studies_without):,} studies have no label: {some}")
+
+
+def _report_labels(session: Session, labels: Labels, match: LabelMatch) -> None:
+    """Count what did not meet, and list it in DATASET.private: label rows are identifiers."""
+    say = session.say
+    say.say(f"labels: {match.studies_labelled:,} studies labelled")
+    lists = {
+        "unmatched_labels.csv": pa.table(
+            [pa.array(column, pa.string()) for column in zip(*match.unmatched, strict=True)]
+            or [pa.array([], pa.string())] * len(labels.by),
+            names=list(labels.by),
+        ),
+        "studies_without_label.csv": pa.table({"study_id": pa.array(match.studies_without, pa.string())}),
+    }
+    for name, table in lists.items():
+        save_private(session.private.folder / name, table)
+    if match.unmatched:
+        say.warn(f"{len(match.unmatched):,} label rows match no study: {session.private.folder}/unmatched_labels.csv")
+    if match.studies_without:
+        path = f"{session.private.folder}/studies_without_label.csv"
+        say.warn(f"{len(match.studies_without):,} studies have no label: {path}")
 
 
 def _already(session: Session, request: str) -> Built | None:

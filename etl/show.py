@@ -151,6 +151,7 @@ def history(items: Sequence[Mapping[str, Any]], json: bool) -> None:
         "elapsed_s",
         "films_per_s",
         "workers",
+        "cpu",
         "parent",
     )
     table(columns, [[item.get(column) for column in columns] for item in items])

@@ -303,3 +303,18 @@ def test_sixteen_bits_and_metadata_columns_on_request(build: Callable[..., Built
     assert verify(version) == []
     direct = DatasetVersion.open(built.folder).table("manifest").to_pylist()
     assert [row["inverted"] for row in rows] == [row["inverted"] for row in direct]
+
+
+def test_labels_that_meet_nothing_are_listed_in_private_only(build: Callable[..., Built], drawn: Path, tmp_path: Path) -> None:
+    wanted = rows(drawn / "labels.csv")
+    lines = ["StudyInstanceUID,fracture", "9.9.9,1", *(f"{row['StudyInstanceUID']},{row['fracture']}" for row in wanted[2:])]
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+
+    version = build(tmp_path / "ds", labels=tmp_path / "labels.csv")
+
+    private = tmp_path / "ds.private"
+    assert (private / "unmatched_labels.csv").read_text().split() == ['"StudyInstanceUID"', '"9.9.9"']
+    without = {row["study_id"] for row in rows(private / "studies_without_label.csv")}
+    records = DatasetVersion.open(version.folder).table("manifest").to_pylist()
+    assert {row["study_id"] for row in records if row["label_fracture"] is None} <= without
+    assert len(without) == 2

@@ -88,6 +88,20 @@ def test_the_canvas_grows_and_what_it_gains_is_air_and_padding() -> None:
     assert frame.pixels.astype(float).sum() == pytest.approx(film.astype(float).sum(), rel=0.01)
 
 
+@pytest.mark.parametrize("degrees", [-170.3, -44, 3, 61.7, 89.5])
+@pytest.mark.parametrize("shape", [(300, 200), (101, 333)])
+def test_padding_is_drawn_as_it_would_be_turned(degrees: float, shape: tuple[int, int]) -> None:
+    film = np.full(shape, 200, np.uint8)
+
+    drawn, warped = turned(Frame(pixels=film), degrees), turned(Frame(pixels=film, padding=film == 0), degrees)
+
+    assert drawn.padding is not None
+    assert warped.padding is not None
+    rim = cv2.dilate(warped.padding.view(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    assert (drawn.padding >= warped.padding).all()
+    assert (drawn.padding <= rim).all()  # and at most a pixel of the film's own border
+
+
 def test_tilted_hands_are_set_upright() -> None:
     errors = []
     for seed, tilt in enumerate((-60, -35, -12, 8, 25, 48)):
