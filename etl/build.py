@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.pool import Lost, Pool, cores, local
+from cluster.shell import git_commit
 from etl import journal, store
 from etl.batches import Batch, Batches, Task
 from etl.order import Built, Order
@@ -98,7 +99,7 @@ def build(session: Session, job: Job) -> tuple[Built, Mapping[Table, pa.Table]]:
     built = Built(
         version=version,
         folder=out / version,
-        counts={str(name): table.num_rows for name, table in tables.items()},
+        counts={"records" if name == "manifest" else name: table.num_rows for name, table in tables.items()},
         reasons=_reasons(tables),
         elapsed_s=time.monotonic() - session.started,
         films_per_s=session.films / max(session.seconds["process"], 1e-3),
@@ -124,6 +125,7 @@ def _record(session: Session, job: Job, built: Built, parent: str | None) -> Non
             resumed_films=session.resumed,
             host=socket.gethostname(),
             cpu=_cpu(),
+            git_commit=git_commit(Path(__file__).resolve().parent.parent),
             counts=built.counts,
         ),
     )

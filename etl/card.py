@@ -68,7 +68,7 @@ def _version(name: str) -> str:
 
 
 IDENTITY = (
-    "recipe", "key_fingerprint", "labels", "parent", "schema_version", "software", "git_commit", "machine"
+    "recipe", "key_fingerprint", "labels", "parent", "schema_version", "software", "code", "machine"
 )  # fmt: skip
 
 

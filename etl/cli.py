@@ -35,7 +35,10 @@ Archives = Annotated[
 ]
 Recipe = Annotated[str, typer.Option(help="A recipe in TOML, or the name of a shipped one (`etl steps` lists them).")]
 Labels = Annotated[Path | None, typer.Option(help="CSV or Parquet with StudyInstanceUID, AccessionNumber or PatientID.")]
-KeyFile = Annotated[Path | None, typer.Option(help="Key file of the pseudonyms; else DATASET.private/key.")]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(help="Key file of the pseudonyms (16 bytes or more); else DATASET.private/key, made at first use."),
+]
 Private = Annotated[Path | None, typer.Option(help="Where the key, the index and the crosswalks are kept.")]
 Workers = Annotated[int | None, typer.Option(help="Worker processes; else one per core.")]
 
@@ -111,7 +114,7 @@ def inspect_command(
     target: Annotated[str, typer.Argument(metavar="DATASET[@VERSION]", help="A dataset, or a Parquet file or folder.")],
     where: Annotated[str | None, typer.Option(help='SQL condition, e.g. "inverted AND rows > 2000".')] = None,
     columns: Annotated[str, typer.Option(help="Columns to show, separated by commas.")] = "",
-    limit: Annotated[int, typer.Option(min=0, help="Rows to show.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, help="Rows to show, also with --json.")] = 20,
     drops: Annotated[bool, typer.Option("--drops", help="Look into the drops.")] = False,
     failures: Annotated[bool, typer.Option("--failures", help="Look into the failures.")] = False,
     json: Json = False,
@@ -123,7 +126,8 @@ def inspect_command(
         raise RadforgeError("--drops and --failures exclude each other")
     table = "drops" if drops else "failures" if failures else "manifest"
     names = [name.strip() for name in columns.split(",") if name.strip()]
-    show.answer(inspect(target, table, where, names, limit), json)  # type: ignore[arg-type]
+    found = inspect(target, table, where, names, limit)  # type: ignore[arg-type]
+    show.answer(found, json, totals=not (where or names))
 
 
 @app.command("verify")
@@ -143,20 +147,22 @@ def verify_command(dataset: Reference, json: Json = False) -> None:
 
 @app.command("where")
 def where_command(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET")],
-    source_id: Annotated[str, typer.Argument(metavar="SOURCE_ID")],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A folder of versions.")],
+    source_id: Annotated[str, typer.Argument(metavar="SOURCE_ID", help="A source_id, or an image_id of the newest version.")],
     private: Private = None,
     json: Json = False,
 ) -> None:
     """The private way back from a source_id to its file, UIDs and patient. Prints identifiers."""
-    from etl.crosswalk import where
+    from etl.crosswalk import source_of, where
     from etl.private import Private as Folder
 
-    show.rows(where(Folder.beside(dataset, private), source_id), json)
+    show.rows(where(Folder.beside(dataset, private), source_of(dataset, source_id)), json)
 
 
 @app.command("versions")
-def versions_command(dataset: Annotated[Path, typer.Argument(metavar="DATASET")], json: Json = False) -> None:
+def versions_command(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A folder of versions.")], json: Json = False
+) -> None:
     """The versions of a dataset: when, from what recipe, how many rows, at what cost."""
     from etl.versions import history
 
@@ -165,8 +171,8 @@ def versions_command(dataset: Annotated[Path, typer.Argument(metavar="DATASET")]
 
 @app.command("diff")
 def diff_command(
-    a: Annotated[str, typer.Argument(metavar="DATASET@A")],
-    b: Annotated[str, typer.Argument(metavar="DATASET@B")],
+    a: Annotated[str, typer.Argument(metavar="DATASET@A", help="A version, or a beginning of its name.")],
+    b: Annotated[str, typer.Argument(metavar="DATASET@B", help="Another one.")],
     json: Json = False,
 ) -> None:
     """What changed from one version to another: settings, films, fates."""
@@ -178,7 +184,7 @@ def diff_command(
 
 @app.command("explain")
 def explain_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="One DICOM file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One DICOM file, or CONTAINER!/MEMBER.")],
     recipe: Recipe = "radiograph",
     out: Annotated[Path | None, typer.Option(help="Write the picture strip here, .png.")] = None,
     json: Json = False,
@@ -201,10 +207,10 @@ def steps_command(json: Json = False) -> None:
 
 @app.command("schema")
 def schema_command(
-    of: Annotated[str, typer.Argument(metavar="[recipe|manifest]", help="What to describe.")] = "recipe",
+    of: Annotated[str, typer.Argument(metavar="[recipe|manifest|parts]", help="What to describe.")] = "recipe",
     json: Json = False,
 ) -> None:
-    """What a recipe can say (JSON Schema), or the columns of a version's tables."""
+    """What a recipe can say (JSON Schema), the columns of a version's tables, or the body parts that are known."""
     from etl.describe import describe_schema
 
     show.line(describe_schema(of, json))

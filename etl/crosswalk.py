@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from etl.picture_store import disk_error
 from etl.private import Private
+from schemas.dataset import DatasetVersion, newest_version
 from schemas.errors import RadforgeError
 from schemas.manifest import Table
 
@@ -100,3 +102,13 @@ def where(private: Private, source_id: str) -> list[dict[str, Any]]:
         source_id,
         expected=f"a source_id of a version built here; {len(kept)} crosswalks in {private.crosswalks} were searched",
     )
+
+
+def source_of(dataset: Path, name: str) -> str:
+    """The source_id behind an image_id of the newest version; any other name is given back as it is."""
+    newest = newest_version(dataset)
+    if newest is None:
+        return name
+    rows = DatasetVersion.open(dataset / newest).table("manifest", ["image_id", "source_id"])
+    found = rows.filter(pc.equal(rows["image_id"], name))["source_id"].to_pylist()
+    return str(found[0]) if found else name

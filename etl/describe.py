@@ -7,21 +7,21 @@ from typing import Any, TypeGuard
 
 from pydantic import BaseModel
 
+from etl.steps import anatomy
 from schemas import manifest
 from schemas.errors import RadforgeError
-from schemas.loading import shipped_names
-from schemas.recipe import EtlRecipe, StepName
+from schemas.loading import shipped_names, shipped_text
+from schemas.recipe import STEP_NAMES, EtlRecipe
 
 
 def describe_steps() -> dict[str, Any]:
     """Each step with its settings, defaults and their meaning; and the names of the shipped recipes."""
-    names: tuple[str, ...] = StepName.__args__  # type: ignore[attr-defined]
     steps = {}
-    for name in names:
+    for name in STEP_NAMES:
         model = EtlRecipe.model_fields[name].annotation
         assert _is_table(model)
         steps[name] = {"about": (model.__doc__ or "").strip(), "settings": _settings(model)}
-    return {"steps": steps, "recipes": shipped_names("etl")}
+    return {"steps": steps, "recipes": {name: shipped_text("etl", name) for name in shipped_names("etl")}}
 
 
 def _settings(model: type[BaseModel]) -> list[dict[str, Any]]:
@@ -29,19 +29,21 @@ def _settings(model: type[BaseModel]) -> list[dict[str, Any]]:
         {
             "name": name,
             "default": json.dumps(field.get_default(), default=list),
-            "meaning": field.description or "",
+            "meaning": " ".join((field.description or "").split()),
         }
         for name, field in model.model_fields.items()
     ]
 
 
 def describe_schema(of: str, as_json: bool) -> str:
-    """JSON Schema of a recipe, or the columns of the tables (Markdown or JSON). Raises RadforgeError."""
+    """JSON Schema of a recipe, or the columns of the tables (Markdown or JSON), or the body parts. Raises RadforgeError."""
     if of == "recipe":
         return json.dumps(EtlRecipe.model_json_schema(), indent=1)
     if of == "manifest":
         return json.dumps(_columns(), indent=1) if as_json else dataset_page()
-    raise RadforgeError("no such schema", of, expected="recipe or manifest")
+    if of == "parts":
+        return json.dumps(anatomy.parts()) if as_json else "\n".join(anatomy.parts())
+    raise RadforgeError("no such schema", of, expected="recipe, manifest or parts")
 
 
 def _columns() -> dict[str, Any]:
@@ -87,7 +89,8 @@ def recipe_page() -> str:
     ]
     for name, field in EtlRecipe.model_fields.items():
         if not _is_table(field.annotation):
-            lines.append(f"| `{name}` | `{json.dumps(field.get_default(), default=list)}` | {field.description} |")
+            meaning = " ".join((field.description or "").split())
+            lines.append(f"| `{name}` | `{json.dumps(field.get_default(), default=list)}` | {meaning} |")
     for name, field in EtlRecipe.model_fields.items():
         model = field.annotation
         if _is_table(model):

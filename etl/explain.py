@@ -28,12 +28,16 @@ _SIDE = 384
 def explain(file: Path, recipe: EtlRecipe, out: Path | None) -> dict[str, dict[str, Any]]:
     """What the header, the decoder and each step say of a file; `out` gets the film after each of them, side by side.
 
-    Only the first frame is shown. Raises RadforgeError when there is no such file.
+    A film is judged alone: rules about a study or about files that share a SOPInstanceUID need the whole archive, and only
+    the first frame is shown. Raises RadforgeError when there is no such file.
     """
-    found = archive.walk([file])
+    container, _, member = str(file).partition("!/")
+    found = archive.walk([Path(container)])
     instances = [i for f in found for i in headers.read(f, recipe.metadata.keep)]
+    if member:
+        instances = [i for i in instances if i.source.member == member or i.source.name.endswith(f"!/{member}")]
     if len(instances) != 1:
-        raise RadforgeError("not one file", str(file), f"{len(instances)} files", "one DICOM file")
+        raise RadforgeError("not one file", str(file), f"{len(instances)} files", "one DICOM file, or container!/member")
     instance = instances[0]
     plan = make_plan(instances, recipe, Key(b"explain shows no id"), None)
     told: dict[str, dict[str, Any]] = {
@@ -79,7 +83,8 @@ def explain(file: Path, recipe: EtlRecipe, out: Path | None) -> dict[str, dict[s
         ]
         told[name] = {f"region {i}": _told(frame) for i, frame in enumerate(frames)}
         strip.append([frame.pixels for frame in frames if isinstance(frame, Frame)])
-    told["fate"] = {f"region {i}": "record" if isinstance(f, Frame) else f.reason for i, f in enumerate(frames)}
+    told["fate"] = {"judged alone": "study_too_large and duplicate need the whole archive"}
+    told["fate"] |= {f"region {i}": "record" if isinstance(f, Frame) else f.reason for i, f in enumerate(frames)}
     if out is not None:
         _save(out, strip)
     return told

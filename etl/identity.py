@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster.shell import git_commit
 from etl.card import canonical, software
 from etl.deidentify import Key
 from etl.labels import Labels
@@ -27,9 +26,20 @@ def identity_of(
         "parent": parent,
         "schema_version": SCHEMA_VERSION,
         "software": software(),
-        "git_commit": git_commit(Path(__file__).resolve().parent.parent),
+        "code": code_digest(),
         "machine": platform.machine(),
     }
+
+
+def code_digest() -> str:
+    """12 hex digits over the code and data of `etl` and `schemas`: the same whether installed or run from a checkout."""
+    digest = hashlib.sha256()
+    root = Path(__file__).resolve().parent.parent
+    for path in sorted(
+        p for package in ("etl", "schemas") for p in (root / package).rglob("*") if p.suffix in {".py", ".toml"}
+    ):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def labels_digest(labels: Labels | None, key: Key) -> str | None:

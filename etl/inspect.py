@@ -57,13 +57,15 @@ def inspect(
     All three tables can be named in the condition. Raises RadforgeError: no such dataset, column, or a wrong condition.
     """
     connection = duckdb.connect(":memory:")
-    bare = _bare(Path(target))
+    path = Path(target)
+    bare = _bare(path)
+    last_run = (path / "drops").is_dir() and not (path / "card.json").exists()
     if bare is not None:
         views, name, shown, heading = {"data": bare}, "data", tuple(columns), target
     else:
-        version = DatasetVersion.open(target)
-        views = {each: f"{version.folder}/{each}/part-*.parquet" for each in manifest.TABLES}
-        name, heading = table, f"{version.dataset}@{version.version}"
+        folder = path if last_run else DatasetVersion.open(target).folder
+        views = {each: f"{folder}/{each}/part-*.parquet" for each in manifest.TABLES}
+        name, heading = table, str(folder)
         shown = tuple(columns) or DEFAULT_COLUMNS[table]
     try:
         for view, files in views.items():

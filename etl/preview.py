@@ -41,18 +41,18 @@ def preview(order: Order, say: Reporter) -> dict[str, Any]:
         # An index of its own that goes with the preview: a plan writes nothing beside the dataset.
         scratch = Private(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="radforge-"))))
         session = Session(order, scratch, Workers(order, stack, say), say)
-        plan = plan_archive(session, walk(session), Key(b"a plan shows no id"), labels)
+        plan = plan_archive(session, walk(order, say), Key(b"a plan shows no id"), labels)
     seconds = sum(estimate(task) for task in plan.tasks)
     value: dict[str, Any] = {
-        "files": plan.files,
+        "files, members of archives counted": plan.files,
         "gigabytes": round(plan.bytes / 1e9, 3),
         "studies": plan.studies,
         "patients": plan.patients,
-        "left out by header": plan.reasons,
+        "left out by header, frames": plan.reasons,
         "studies to process": len(plan.tasks),
         "frames to process": plan.frames,
-        "transfer syntaxes": {_syntax(uid): number for uid, number in plan.syntaxes.items()},
-        "body parts": dict(plan.body_parts),
+        "transfer syntaxes, files": {_syntax(uid): number for uid, number in plan.syntaxes.items()},
+        "body parts, files": dict(plan.body_parts),
         "steps": ", ".join(order.recipe.steps),
         "estimated core seconds": round(seconds, 1),
     }

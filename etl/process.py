@@ -167,6 +167,8 @@ def write_leaves(
             "region_count": len(leaves),
             "transform": [float(v) for v in leaf.transform],
         }
+        if len(leaves) > 1:
+            row["laterality"] = None  # the header speaks of the film; which of its limbs is left it does not say
         outcome.records.append(row | _spacing(leaf, columns))
 
 

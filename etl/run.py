@@ -17,11 +17,12 @@ from contextlib import ExitStack
 import pyarrow as pa
 
 from etl import derive, metadata, store
-from etl.archive import walk as archive
 from etl.archive.scan import scan
+from etl.archive.walk import Found
+from etl.archive.walk import walk as list_files
 from etl.build import Job, Session, Workers, build
 from etl.crosswalk import crosswalk_table, save_private, write_crosswalk
-from etl.deidentify import Key
+from etl.deidentify import Key, read_key
 from etl.identity import identity_of, labels_digest, request_of
 from etl.labels import Labels, read_labels
 from etl.order import Built, Order, check, version_source
@@ -43,18 +44,22 @@ def run(order: Order, say: Reporter) -> Built:
     check(order)
     source = version_source(order.archives)
     private = Private.beside(order.out, order.private)
+    labels = read_labels(order.labels) if order.labels else None
+    found = walk(order, say) if source is None else []
+    if order.key is not None:
+        read_key(order.key)
+    # Nothing is made before everything that can be wrong with the order has been looked at.
     store.writable(order.out, "--out")
     private.make()
     with private.lock(), ExitStack() as stack:
         session = Session(order, private, Workers(order, stack, say), say)
-        return _from_archive(session) if source is None else _from_version(session, source)
+        return _from_archive(session, found, labels) if source is None else _from_version(session, source)
 
 
-def _from_archive(session: Session) -> Built:
+def _from_archive(session: Session, found: Sequence[Found], labels: Labels | None) -> Built:
     order, private = session.order, session.private
-    found = walk(session)
-    labels = read_labels(order.labels) if order.labels else None
     key = private.key(order.key, order.out, bool(versions(order.out)))
+    _warn_of_other_key(session, key)
     identity = identity_of(order.recipe, key.fingerprint, labels_digest(labels, key))
     request = request_of(identity, [(file.name, file.size, file.mtime_ns) for file in found])
     built = _already(session, request)
@@ -96,18 +101,24 @@ def _from_version(session: Session, source: DatasetVersion) -> Built:
     return built
 
 
-def walk(session: Session) -> list[archive.Found]:
+def walk(order: Order, say: Reporter) -> list[Found]:
     """The files of the archives. Raises RadforgeError when there is none."""
-    session.say.say("looking for files")
-    found = archive.walk(session.order.archives)
+    say.say("looking for files")
+    found = list_files(order.archives)
     if not found:
-        raise RadforgeError("no files", ", ".join(map(str, session.order.archives)), expected="DICOM files")
-    session.say.say(f"{len(found):,} files, {sum(file.size for file in found) / 1e9:.2f} GB")
-    session.seconds["walk"] = time.monotonic() - session.started
+        raise RadforgeError("no files", ", ".join(map(str, order.archives)), expected="DICOM files")
+    say.say(f"{len(found):,} files, {sum(file.size for file in found) / 1e9:.2f} GB")
     return found
 
 
-def plan_archive(session: Session, found: Sequence[archive.Found], key: Key, labels: Labels | None) -> Plan:
+def _warn_of_other_key(session: Session, key: Key) -> None:
+    newest = newest_version(session.order.out)
+    theirs = DatasetVersion.open(session.order.out / newest).card.get("key_fingerprint") if newest else None
+    if theirs not in {None, key.fingerprint}:
+        session.say.warn(f"the newest version {newest} was made with another key: no id of the two can be compared")
+
+
+def plan_archive(session: Session, found: Sequence[Found], key: Key, labels: Labels | None) -> Plan:
     """Read the headers and decide. Raises RadforgeError on contradicting splits."""
     recipe, began = session.order.recipe, time.monotonic()
     with session.say.stage("headers", len(found), "files") as stage:
@@ -132,6 +143,12 @@ def _report_plan(plan: Plan, say: Reporter) -> None:
 def _report_labels(session: Session, labels: Labels, match: LabelMatch) -> None:
     """Count what did not meet, and list it in DATASET.private: label rows are identifiers."""
     say = session.say
+    if not match.studies_labelled and match.studies_without:
+        raise RadforgeError(
+            "no row matches any study",
+            f"--labels {session.order.labels}",
+            expected=f"{' + '.join(labels.by)} as in the archive",
+        )
     say.say(f"labels: {match.studies_labelled:,} studies labelled")
     lists = {
         "unmatched_labels.csv": pa.table(

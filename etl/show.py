@@ -19,10 +19,10 @@ def as_json(value: Any) -> None:
     sys.stdout.write(_json.dumps(value, indent=1, default=str, ensure_ascii=False) + "\n")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """Print a table to stdout; wide as it needs to be when stdout is no terminal."""
-    console = Console() if sys.stdout.isatty() else Console(width=10_000)
-    drawn = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, wrap: bool = False) -> None:
+    """Print a table to stdout. Ids are for copying, so nothing is wrapped unless `wrap`: a terminal folds long lines itself."""
+    console = Console() if wrap and sys.stdout.isatty() else Console(width=10_000)
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         drawn.add_column(column, overflow="fold")
     for row in rows:
@@ -38,6 +38,10 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value).replace("[", "\\[")
+
+
+def _many(number: int, word: str) -> str:
+    return f"{number:,} {word}" + ("" if number == 1 else "s")
 
 
 def line(text: str = "") -> None:
@@ -77,8 +81,8 @@ def built(result: Any, json: bool, say: Reporter) -> None:
     counts = result.counts
     line(f"{result.folder}")
     line(
-        f"{counts['manifest']:,} pictures, {counts['drops']:,} drops, {counts['failures']:,} failures "
-        f"in {result.elapsed_s:.1f} s ({result.films_per_s:.1f} films/s)"
+        f"{_many(counts['records'], 'picture')}, {_many(counts['drops'], 'drop')}, {_many(counts['failures'], 'failure')} "
+        f"in {result.elapsed_s:.1f} s (decoding, steps and writing: {result.films_per_s:.1f} films/s)"
     )
     if result.reasons:
         line("left out: " + ", ".join(f"{reason} {count:,}" for reason, count in result.reasons.items()))
@@ -100,8 +104,8 @@ def plan(value: Mapping[str, Any], json: bool) -> None:
             line(f"{name}: {content:,}" if isinstance(content, int) else f"{name}: {content}")
 
 
-def answer(result: Any, json: bool) -> None:
-    """Rows of a table and the totals."""
+def answer(result: Any, json: bool, totals: bool) -> None:
+    """Rows of a table and, where wanted, the totals by fate and reason."""
     if json:
         as_json(
             {
@@ -115,7 +119,7 @@ def answer(result: Any, json: bool) -> None:
     if result.rows:
         table(result.columns, [list(row.values()) for row in result.rows])
     line(f"{len(result.rows):,} of {result.matching:,} rows of {result.name}")
-    if result.totals:
+    if result.totals and totals:
         line()
         table(("total", "rows"), list(result.totals.items()))
 
@@ -153,6 +157,7 @@ def history(items: Sequence[Mapping[str, Any]], json: bool) -> None:
         "workers",
         "cpu",
         "parent",
+        "made_from",
     )
     table(columns, [[item.get(column) for column in columns] for item in items])
 
@@ -186,7 +191,7 @@ def explanation(value: Mapping[str, Any], out: Path | None, json: bool) -> None:
         for key, fact in facts.items():
             line(f"  {key:<28} {fact}")
     if out is not None:
-        line(f"pictures: {out}")
+        line(f"pictures: {out}" if "decode" in value else "no pictures: the film was left out before its steps")
 
 
 def steps(value: Mapping[str, Any], json: bool) -> None:
@@ -199,9 +204,13 @@ def steps(value: Mapping[str, Any], json: bool) -> None:
         table(
             ("  setting", "default", "meaning"),
             [(f"  {setting['name']}", setting["default"], setting["meaning"]) for setting in step["settings"]],
+            wrap=True,
         )
         line()
-    line("shipped recipes: " + ", ".join(value["recipes"]))
+    for name, text in value["recipes"].items():
+        line(f"shipped recipe `{name}`:")
+        line("    " + text.strip().replace("\n", "\n    "))
+        line()
 
 
 def phantom(out: Path, summary: Any) -> None:

@@ -26,8 +26,9 @@ def history(dataset: Path) -> list[dict[str, Any]]:
     ]
     rows += [run.model_dump(mode="json") for run in runs]
     for row in rows:
-        card = DatasetVersion(dataset, str(row["version"])).card
+        card = DatasetVersion(dataset / str(row["version"]), str(row["version"])).card
         row["recipe"] = card["recipe"]["name"]
+        row["made_from"] = card["parent"]
         row["records"] = card["counts"]["records"]
         row["drops"] = card["counts"]["drops"]
         row["failures"] = card["counts"]["failures"]

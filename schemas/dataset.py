@@ -23,24 +23,25 @@ _VERSION = re.compile(r"[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class DatasetVersion:
-    """One immutable version: DATASET/<version>/."""
+    """One immutable version: DATASET/<version>/, or a copy of that folder anywhere."""
 
-    dataset: Path
+    folder: Path
     version: str
 
     @classmethod
     def open(cls, text: str | Path) -> DatasetVersion:
         """`DATASET`, `DATASET@VERSION` (a beginning of it will do) or the version's own folder. Raises RadforgeError."""
         dataset, wanted = split_reference(str(text))
-        if wanted is None and (dataset / "card.json").is_file() and _VERSION.fullmatch(dataset.name):
-            return cls(dataset.parent, dataset.name)
+        if wanted is None and (dataset / "card.json").is_file():
+            copy = cls(dataset, dataset.name)
+            return cls(dataset, str(copy.card.get("version", dataset.name)))
         if not dataset.is_dir():
             raise RadforgeError("no such dataset", str(dataset), expected="a folder that `etl run --out` made")
         if wanted is None:
             newest = newest_version(dataset)
             if newest is None:
                 raise RadforgeError("the dataset has no version yet", str(dataset), expected="a finished `etl run`")
-            return cls(dataset, newest)
+            return cls(dataset / newest, newest)
         matches = [version for version in versions(dataset) if version.startswith(wanted)]
         if len(matches) != 1:
             raise RadforgeError(
@@ -48,12 +49,12 @@ class DatasetVersion:
                 f"{dataset}@{wanted}",
                 expected="one of: " + (", ".join(versions(dataset)) or "none committed yet"),
             )
-        return cls(dataset, matches[0])
+        return cls(dataset / matches[0], matches[0])
 
     @property
-    def folder(self) -> Path:
-        """The version's folder."""
-        return self.dataset / self.version
+    def dataset(self) -> Path:
+        """The folder that the version lies in."""
+        return self.folder.parent
 
     @property
     def card(self) -> dict[str, Any]:

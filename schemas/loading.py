@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -30,14 +31,18 @@ def load(model: type[Model], name_or_path: str, shipped: str) -> Model:
             f"--recipe {name_or_path}",
             expected=f"a .toml file or one of: {', '.join(names)}" + _meant(name_or_path, names),
         )
-    text = (resources.files("schemas") / "recipes" / shipped / f"{name_or_path}.toml").read_text("utf-8")
-    return _parse(model, text, f"shipped recipe {name_or_path}")
+    return _parse(model, shipped_text(shipped, name_or_path), f"shipped recipe {name_or_path}")
 
 
 def shipped_names(shipped: str) -> list[str]:
     """Names of the recipes that come with radforge."""
     folder = resources.files("schemas") / "recipes" / shipped
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def shipped_text(shipped: str, name: str) -> str:
+    """The TOML of a shipped recipe."""
+    return (resources.files("schemas") / "recipes" / shipped / f"{name}.toml").read_text("utf-8")
 
 
 def _read(path: Path) -> str:
@@ -53,7 +58,10 @@ def _read(path: Path) -> str:
 
 def _parse(model: type[Model], text: str, where: str) -> Model:
     try:
-        return model.model_validate(tomllib.loads(text))
+        values = tomllib.loads(text)
+        if "name" in model.model_fields:
+            values.setdefault("name", Path(where).stem)
+        return model.model_validate(values)
     except tomllib.TOMLDecodeError as error:
         raise RadforgeError("not valid TOML", where, found=str(error)) from None
     except ValidationError as error:
@@ -70,6 +78,12 @@ def _problem(model: type[BaseModel], item: Any, where: str) -> Problem:
             where,
             expected=f"one of: {', '.join(known)}" + _meant(location[-1], known),
         )
+    if item["type"] == "literal_error":
+        words = str(item["ctx"]["expected"]).replace("'", "")
+        meant = _meant(str(item["input"]), re.split(r", | or ", words))
+        return Problem(f"`{key}` is not a known word", where, found=repr(item["input"])[:80], expected=words + meant)
+    if item["type"] == "value_error":
+        return Problem(str(item["ctx"]["error"]), where)
     found = repr(item["input"])
     return Problem(f"`{key}` {item['msg'][0].lower()}{item['msg'][1:]}", where, found=found[:80])
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from schemas.steps import Anatomy, Inversion, OtsuSplit, PcaRotation, Resize, Settings
 
 StepName = Literal["anatomy", "inversion", "otsu_split", "pca_rotation", "resize"]
+
+STEP_NAMES: tuple[StepName, ...] = get_args(StepName)
 
 
 class Select(Settings):
@@ -89,6 +91,16 @@ class EtlRecipe(Settings):
     metadata: Metadata = Metadata()
     splits: Splits = Splits()
     limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        """A setting that nothing obeys is a mistake that would go unseen."""
+        idle = [name for name in STEP_NAMES if name not in self.steps and name in self.model_fields_set]
+        if "anatomy" in idle and not self.anatomy.keep:
+            idle.remove("anatomy")  # the part is recognised and written also when nothing is filtered by it
+        if idle:
+            raise ValueError(f"[{idle[0]}] is set, but `{idle[0]}` is not in `steps`")
+        return self
 
     @field_validator("steps")
     @classmethod

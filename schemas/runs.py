@@ -30,6 +30,7 @@ class RunRecord(BaseModel):
     resumed_films: int = 0
     host: str = ""
     cpu: str = ""
+    git_commit: str | None = None
     counts: Mapping[str, int] = Field(default_factory=dict)
     tags: tuple[str, ...] = ()
 

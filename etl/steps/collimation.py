@@ -16,16 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.steps.quantiles import median, quantile
+from etl.steps.quantiles import median, span
+from etl.steps.straight_edges import Edge, Gradient, straight_edges
 from etl.steps.thumbnail import remembered
 
-_ANGLE_BINS = 180  # of 2 degrees: the direction of the gradient, sense included
-_CANDIDATES = 16
-_COS = np.cos(np.arange(_ANGLE_BINS) * (2 * np.pi / _ANGLE_BINS))
-_SIN = np.sin(np.arange(_ANGLE_BINS) * (2 * np.pi / _ANGLE_BINS))
-_VOTERS = 8000  # pixels that vote at most: enough for any edge, and noise stays cheap
-_ALIGNED = 0.98  # cosine between a pixel's gradient and an edge that it belongs to
-_NEAR_BINS = 7  # directions this far from an edge's hold all pixels aligned with it
 _REACH = 3.0  # pixels to either side of an edge at which greys are compared: soft blades are that wide
 _FAR = 9.0  # pixels from an edge to where a limb has grown thicker
 _SKIN_FLAT, _SKIN_RISE = 0.12, 0.3  # of the step at the edge
@@ -36,20 +30,6 @@ _ROUNDS = 3
 _LEAST_FIELD = 0.12  # share of the picture: what is left is never less
 _LEAST_CALM = 0.06  # share of what is left that must be free of edges: there is air in a field
 _FLAT = 0.04  # share of pixels with a gradient beyond an edge at which it is no longer a frame
-
-
-class Edge(NamedTuple):
-    """The line x cos + y sin = offset (thumbnail pixels); greys rise along (cos, sin)."""
-
-    cos: float
-    sin: float
-    offset: float
-
-
-class _Gradient(NamedTuple):
-    x: NDArray[np.float32]
-    y: NDArray[np.float32]
-    magnitude: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,160 +45,53 @@ class Exposure:
     passed_over: bool = False
 
 
-@remembered
 def exposure(small: NDArray[np.float32]) -> Exposure:
     """Find the field of a thumbnail (float32 (rows, columns), 0..255).
 
     Frames may be nested, tilted, noisy and of any grey. At least an eighth of the picture is left. Edges that
     look like a limb's own straight outline are no edges of the field.
     """
-    return _exposure(small, trust_outlines=True)
+    return _exposures(small)[0]
 
 
-@remembered
 def narrow_exposure(small: NDArray[np.float32]) -> Exposure:
     """The same where every straight edge counts: blades whose soft slope looks like skin, and straight skin
     too."""
-    wide = exposure(small)
-    return _exposure(small, trust_outlines=False) if wide.passed_over else wide
+    return _exposures(small)[1]
 
 
-def _exposure(small: NDArray[np.float32], trust_outlines: bool) -> Exposure:
-    rows, columns = small.shape
-    inside = np.ones((rows, columns), dtype=bool)
-    if min(rows, columns) < 24:
-        return Exposure(inside, ())
+@remembered
+def _exposures(small: NDArray[np.float32]) -> tuple[Exposure, Exposure]:
+    """The wide and the narrow one, which begin with the same lines."""
+    whole = Exposure(np.ones(small.shape, dtype=bool), ())
+    if min(small.shape) < 24:
+        return whole, whole
     smooth = cv2.GaussianBlur(small, (0, 0), 1.0)
     gx = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
     gy = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
-    gradient = _Gradient(gx, gy, cv2.magnitude(gx, gy))
-    film = Exposure(inside, ())
-    contrast = float("inf")
-    for _ in range(_ROUNDS):
-        noticeable, spread = _noticeable(small, gradient.magnitude, film.inside)
-        if spread > 0.6 * contrast:
-            break  # the frames that are gone did not outshine what is left
-        contrast = spread
-        film = _cut(smooth, gradient, film, noticeable, trust_outlines)
-    return film
+    gradient = Gradient(gx, gy, cv2.magnitude(gx, gy))
 
+    def lines(inside: NDArray[np.bool_], limit: float) -> _Lines | None:
+        noticeable, spread = _noticeable(small, gradient.magnitude, inside)
+        if spread > limit:
+            return None
+        strong = gradient.magnitude > noticeable
+        return _Lines(noticeable, spread, strong, _chords(smooth, straight_edges(gradient, strong & inside)))
 
-def _cut(smooth: NDArray[np.float32], gradient: _Gradient, film: Exposure, noticeable: float, trust_outlines: bool) -> Exposure:
-    """The film without the flat pieces that edges of at least `noticeable` grey levels a pixel cut off."""
-    rows, columns = smooth.shape
-    strong = gradient.magnitude > noticeable
-    calm = cv2.dilate(strong.view(np.uint8), np.ones((9, 9), np.uint8)) == 0
-    chords = _chords(smooth, _straight_edges(gradient, strong & film.inside))
-    y, x = np.arange(rows, dtype=np.float32)[:, None], np.arange(columns, dtype=np.float32)
-    inside, beyond = film.inside, list(film.beyond)
-    busy = strong
-    passed_over = film.passed_over
-    found = True
-    while found:  # a frame within a frame is seen once the outer one is gone
-        found = False
-        for chord in list(chords):
-            steps = _crosses(chord, inside, noticeable)
-            if steps is None:
-                continue
-            edge = chord.edge
-            distance = (x * edge.cos - edge.offset) + y * edge.sin
-            far = np.abs(distance)
-            away = far >= 2 * _REACH
-            outside = _outside(distance, inside, busy & away)
-            if outside is None:
-                continue
-            chords.remove(chord)
-            if trust_outlines and _is_skin(smooth, edge, steps):
-                passed_over = True
-                continue
-            # A soft blade's own slope is no part of the film either.
-            left = inside & ~outside & (far > _REACH - 1)
-            # A limb's own straight outline is left: with it all air would go.
-            area = np.count_nonzero(left)
-            if area >= _LEAST_FIELD * left.size and np.count_nonzero(calm & left) >= _LEAST_CALM * area:
-                beyond.append(inside & ~left)
-                inside = left
-                busy = busy & away
-                found = True
-    return Exposure(inside, tuple(beyond), passed_over)
+    first = lines(whole.inside, math.inf)
 
+    def cut(trust_outlines: bool) -> Exposure:
+        film, spread = whole, math.inf
+        for number in range(_ROUNDS):
+            # Once the frames that are gone did not outshine what is left, no more are sought.
+            found = lines(film.inside, 0.6 * spread) if number else first
+            if found is None:
+                break
+            film, spread = _cut(smooth, film, found, trust_outlines), found.spread
+        return film
 
-def _noticeable(small: NDArray[np.float32], magnitude: NDArray[np.float32], inside: NDArray[np.bool_]) -> tuple[float, float]:
-    """Gradient (grey levels a pixel) above the film's noise and above 1.5 % of its range; and that range."""
-    seen = small[::2, ::2][inside[::2, ::2]]
-    spread = quantile(seen, 0.99) - quantile(seen, 0.01)
-    noise = median(magnitude[::3, ::3][inside[::3, ::3]])
-    return max(2.5 * noise, 0.015 * spread, 0.4), spread
-
-
-def _straight_edges(gradient: _Gradient, strong: NDArray[np.bool_]) -> list[Edge]:
-    """The likeliest long lines: a Hough transform in which each pixel votes for its own direction only."""
-    places = np.flatnonzero(strong)
-    count = len(places)
-    if count == 0:
-        return []
-    if count > _VOTERS:
-        places = places[np.linspace(0, count - 1, _VOTERS).astype(np.int64)]
-    ys, xs = np.divmod(places, strong.shape[1])
-    angle = np.arctan2(gradient.y[ys, xs], gradient.x[ys, xs])
-    reach = int(np.hypot(*strong.shape)) + 2
-    wide = 2 * reach + 1
-    own = np.round(angle * (_ANGLE_BINS / (2 * np.pi))).astype(np.int64) % _ANGLE_BINS
-    theta = (own + np.array([[-1], [0], [1]])) % _ANGLE_BINS
-    rho = np.rint(xs * _COS[theta] + ys * _SIN[theta]).astype(np.int64) + reach
-    counts = np.bincount((theta * wide + rho).ravel(), minlength=_ANGLE_BINS * wide)
-    votes = cv2.filter2D(counts.reshape(_ANGLE_BINS, wide).astype(np.float32), -1, np.ones((1, 3)))
-    voters = _Voters.sorted(own, np.stack((xs, ys, np.cos(angle), np.sin(angle))).astype(np.float32))
-    edges = []
-    least = 0.25 * min(strong.shape) * min(1.0, _VOTERS / count)
-    for _ in range(_CANDIDATES):
-        _, peak, _, (rho_at, theta_at) = cv2.minMaxLoc(votes)
-        if peak < least:
-            break
-        edges.append(_refine(voters.near(theta_at), float(_COS[theta_at]), float(_SIN[theta_at]), float(rho_at - reach)))
-        for turn in range(-3, 4):
-            votes[(theta_at + turn) % _ANGLE_BINS, max(0, rho_at - 5) : rho_at + 6] = 0
-    return edges
-
-
-class _Voters(NamedTuple):
-    """Pixels in the order of their direction, the circle gone round twice: neighbours are one slice.
-
-    Rows of `pixels`: x, y, unit gradient; direction d starts at `starts[d]`.
-    """
-
-    pixels: NDArray[np.float32]
-    starts: NDArray[np.int64]
-
-    @classmethod
-    def sorted(cls, direction: NDArray[np.int64], pixels: NDArray[np.float32]) -> _Voters:
-        once = pixels[:, np.argsort(direction.astype(np.uint8), kind="stable")]
-        counts = np.bincount(direction, minlength=_ANGLE_BINS)
-        return cls(np.hstack((once, once)), np.concatenate(([0], np.cumsum(np.tile(counts, 2)))))
-
-    def near(self, direction: int) -> NDArray[np.float32]:
-        first = (direction - _NEAR_BINS) % _ANGLE_BINS
-        return self.pixels[:, self.starts[first] : self.starts[first + 2 * _NEAR_BINS + 1]]
-
-
-def _refine(voters: NDArray[np.float32], cos: float, sin: float, offset: float) -> Edge:
-    """A least-squares line through the pixels that voted for this one (rows of `voters`: x, y, unit
-    gradient)."""
-    for reach in (4.0, 2.5):
-        x, y, along_x, along_y = voters
-        own = (np.abs(x * cos + y * sin - offset) < reach) & (along_x * cos + along_y * sin > _ALIGNED)
-        places = np.flatnonzero(own)
-        if len(places) < 8:
-            break
-        voters = voters.take(places, axis=1)
-        x_mean, y_mean = (voters[:2].sum(axis=1) / len(places)).tolist()
-        dx, dy = voters[0] - x_mean, voters[1] - y_mean
-        axis = 0.5 * math.atan2(2 * float(dx @ dy), float(dx @ dx - dy @ dy))
-        normal = (-math.sin(axis), math.cos(axis))
-        sense = 1.0 if normal[0] * cos + normal[1] * sin >= 0 else -1.0
-        cos, sin = sense * normal[0], sense * normal[1]
-        offset = x_mean * cos + y_mean * sin
-    return Edge(cos, sin, offset)
+    wide = cut(trust_outlines=True)
+    return wide, cut(trust_outlines=False) if wide.passed_over else wide
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -252,6 +125,62 @@ def _chords(smooth: NDArray[np.float32], edges: list[Edge]) -> list[_Chord]:
         _Chord(edge, x[i, on], y[i, on], places[i, on], rise[i, on])
         for i, (edge, on) in enumerate(zip(edges, within, strict=True))
     ]
+
+
+class _Lines(NamedTuple):
+    """What may bound the field: pixels with a gradient of at least `noticeable` (bool mask `strong`), and the
+    lines on which many of them lie; `spread` is the range of greys."""
+
+    noticeable: float
+    spread: float
+    strong: NDArray[np.bool_]
+    chords: list[_Chord]
+
+
+def _cut(smooth: NDArray[np.float32], film: Exposure, lines: _Lines, trust_outlines: bool) -> Exposure:
+    """The film without the flat pieces that the lines cut off."""
+    rows, columns = smooth.shape
+    calm = cv2.dilate(lines.strong.view(np.uint8), np.ones((9, 9), np.uint8)) == 0
+    chords = list(lines.chords)
+    y, x = np.arange(rows, dtype=np.float32)[:, None], np.arange(columns, dtype=np.float32)
+    inside, beyond = film.inside, list(film.beyond)
+    busy = lines.strong
+    passed_over = film.passed_over
+    found = True
+    while found:  # a frame within a frame is seen once the outer one is gone
+        found = False
+        for chord in list(chords):
+            steps = _crosses(chord, inside, lines.noticeable)
+            if steps is None:
+                continue
+            edge = chord.edge
+            distance = (x * edge.cos - edge.offset) + y * edge.sin
+            far = np.abs(distance)
+            away = far >= 2 * _REACH
+            outside = _outside(distance, inside, busy & away)
+            if outside is None:
+                continue
+            chords.remove(chord)
+            if trust_outlines and _is_skin(smooth, edge, steps):
+                passed_over = True
+                continue
+            # A soft blade's own slope is no part of the film either.
+            left = inside & ~outside & (far > _REACH - 1)
+            # A limb's own straight outline is left: with it all air would go.
+            area = np.count_nonzero(left)
+            if area >= _LEAST_FIELD * left.size and np.count_nonzero(calm & left) >= _LEAST_CALM * area:
+                beyond.append(inside & ~left)
+                inside = left
+                busy = busy & away
+                found = True
+    return Exposure(inside, tuple(beyond), passed_over)
+
+
+def _noticeable(small: NDArray[np.float32], magnitude: NDArray[np.float32], inside: NDArray[np.bool_]) -> tuple[float, float]:
+    """Gradient (grey levels a pixel) above the film's noise and above 1.5 % of its range; and that range."""
+    low, high = span(small[::2, ::2][inside[::2, ::2]], 0.01, 0.99)
+    noise = median(magnitude[::3, ::3][inside[::3, ::3]])
+    return max(2.5 * noise, 0.015 * (high - low), 0.4), high - low
 
 
 class _Steps(NamedTuple):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from etl.steps.limbs import shows_limb
 from etl.steps.polarity import bright_air
-from etl.steps.quantiles import median, quantile
+from etl.steps.quantiles import median, span
 from etl.steps.thumbnail import thumbnail
 from etl.study import Drop, Frame, Pixels
 from schemas.steps import Inversion
@@ -79,8 +79,8 @@ def chest_bright_air(small: NDArray[np.float32]) -> float:
     profile = np.median(band, axis=0)
     middle = median(profile[round(0.44 * columns) : round(0.56 * columns)])
     lungs = [profile[round(a * columns) : round(b * columns)] for a, b in ((0.18, 0.38), (0.62, 0.82))]
-    spread = quantile(band, 0.98) - quantile(band, 0.02)
-    contrast = (median(np.concatenate(lungs)) - middle) / max(spread, 1.0)
+    low, high = span(band, 0.02, 0.98)
+    contrast = (median(np.concatenate(lungs)) - middle) / max(high - low, 1.0)
     return float(np.tanh(2.5 * contrast))
 
 

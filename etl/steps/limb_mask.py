@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from etl.steps.collimation import exposure, narrow_exposure
 from etl.steps.polarity import bright_air
-from etl.steps.quantiles import median, quantile
+from etl.steps.quantiles import median, quantile, span
 from etl.steps.seams import panels
 from etl.steps.thumbnail import remembered
 
@@ -61,10 +61,12 @@ def _find_in(small: NDArray[np.float32]) -> Limb:
         # A dark piece beyond an edge is air or blade: it may stay. What is bright there is no limb.
         if median(grey[piece]) < air + 0.5 * (skin - air):
             allowed |= piece
-    for piece in narrow_exposure(small).beyond:
+    blades = narrow_exposure(small).beyond
+    white = quantile(grey, 0.995) if blades else 0.0
+    for piece in blades:
         # A soft blade is as white as anything and holds a corner of the film; a limb's middle does neither.
         corners = piece[0, 0] or piece[0, -1] or piece[-1, 0] or piece[-1, -1]
-        if corners and median(grey[piece]) > 0.9 * quantile(grey, 0.995):
+        if corners and median(grey[piece]) > 0.9 * white:
             allowed &= ~piece
     reach = air + 0.5 * (skin - air)
     return Limb(allowed & (grey > skin), allowed & (grey > reach), allowed & (grey > cortex), film.inside, grey)
@@ -75,7 +77,7 @@ def grey_classes(values: NDArray[np.float32]) -> tuple[float, float, float]:
 
     Maximises the variance between three classes over all pairs of 64 levels (Otsu 1979, section IV).
     """
-    low, high = quantile(values, 0.002), quantile(values, 0.99)
+    low, high = span(values, 0.002, 0.99)
     if high - low < 1e-3:
         return low, high, high
     levels = np.clip((values - np.float32(low)) * np.float32(_BINS / (high - low)), 0, _BINS - 1).astype(np.intp)

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.steps.limb_mask import find_limb
 from etl.steps.limbs import shows_limb
 from etl.steps.parts import Box, Region, bounding_box, find_parts
 from etl.steps.thumbnail import thumbnail
@@ -58,7 +57,7 @@ def _split(frame: Frame, settings: OtsuSplit) -> list[Frame]:
 
 def _parts(small: NDArray[np.float32], settings: OtsuSplit) -> list[Region]:
     if settings.method == "robust":
-        return find_parts(find_limb(small), settings.min_of_largest)
+        return find_parts(small, settings.min_of_largest)
     grey = small.astype(np.uint8)
     _, binary = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(binary, connectivity=8)

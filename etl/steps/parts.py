@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.steps.limb_mask import Limb
-from etl.steps.quantiles import median, quantile
+from etl.steps.limb_mask import Limb, find_limb
+from etl.steps.quantiles import median, span
+from etl.steps.thumbnail import remembered
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 with exclusive ends
 
@@ -28,12 +30,32 @@ class Region:
     box: Box
 
 
-def find_parts(limb: Limb, min_of_largest: float) -> list[Region]:
-    """The limbs of a film, in no order; [] when there is none.
+def find_parts(small: NDArray[np.float32], min_of_largest: float) -> list[Region]:
+    """The limbs of a thumbnail (float32 (rows, columns), 0..255), in no order; [] when there is none."""
+    found = _components(small)
+    if not found:
+        return []
+    largest = max(part.area for part in found)
+    longest = max(part.length for part in found if part.area >= 0.5 * largest)
+    return [
+        part.region
+        for part in found
+        if part.area >= min_of_largest * largest and part.length >= _LEAST_LENGTH * longest and part.is_body
+    ]
 
-    Components are taken at a level between air and skin, so that two limbs whose halos meet count as
-    touching, and only those count that hold flesh or bone.
-    """
+
+class _Component(NamedTuple):
+    region: Region
+    area: int  # pixels
+    length: float  # of the smallest rectangle around it
+    is_body: bool
+
+
+@remembered
+def _components(small: NDArray[np.float32]) -> list[_Component]:
+    """Components are taken at a level between air and skin, so that two limbs whose halos meet count as
+    touching, and only those count that hold flesh or bone."""
+    limb = find_limb(small)
     close = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
     joined = cv2.morphologyEx(limb.reach.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     joined = cv2.morphologyEx(joined | limb.mask.astype(np.uint8), cv2.MORPH_CLOSE, close)
@@ -42,20 +64,13 @@ def find_parts(limb: Limb, min_of_largest: float) -> list[Region]:
     joined[:, ~np.asarray(limb.reach.any(axis=0))] = 0
     _, labels = cv2.connectedComponents(joined, connectivity=8, ltype=cv2.CV_32S)
     areas = np.bincount(labels[limb.mask])
+    areas[:1] = 0  # flesh that belongs to no component
     found = []
     for label in np.flatnonzero(areas >= _LEAST_FILM * joined.size):
-        if label > 0:  # what opening took off belongs to no component
-            mask = (labels == label) & limb.mask
-            found.append((int(areas[label]), mask, _length(mask)))
-    if not found:
-        return []
-    largest = max(area for area, _, _ in found)
-    longest = max(length for area, _, length in found if area >= 0.5 * largest)
-    return [
-        Region(mask, bounding_box(mask))
-        for area, mask, length in found
-        if area >= min_of_largest * largest and length >= _LEAST_LENGTH * longest and _is_body(mask, limb)
-    ]
+        mask = (labels == label) & limb.mask
+        region = Region(mask, bounding_box(mask))
+        found.append(_Component(region, int(areas[label]), _length(mask), _is_body(mask, limb)))
+    return found
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> Box:
@@ -72,9 +87,9 @@ def _length(mask: NDArray[np.bool_]) -> float:
 def _is_body(mask: NDArray[np.bool_], limb: Limb) -> bool:
     """Whether a component looks like flesh with bone in it: many greys, with a skin, and no net of thin
     strips."""
-    own, seen = limb.grey[mask], limb.grey[limb.inside]
-    whole = quantile(seen, 0.98) - quantile(seen, 0.02)
-    if quantile(own, 0.95) - quantile(own, 0.05) < _LEAST_GREYS * whole:
+    (low, high), (black, white) = span(limb.grey[mask], 0.05, 0.95), span(limb.grey[limb.inside], 0.02, 0.98)
+    whole = white - black
+    if high - low < _LEAST_GREYS * whole:
         return False
     if np.count_nonzero(mask) < _LEAST_FILLED * _hull_area(mask):
         return False

@@ -70,13 +70,13 @@ def _upright(frame: Frame, settings: PcaRotation) -> tuple[Frame, float, float]:
 
 def needed(frame: Frame, settings: PcaRotation) -> Turn:
     """The turn that a picture still needs, by the largest limb on it."""
-    limb = find_limb(thumbnail(frame.pixels))
-    parts = find_parts(limb, 0.5)
+    small = thumbnail(frame.pixels)
+    parts = find_parts(small, 0.5)
     if not parts:
         return Turn(0.0, 0.0)
     mask = max(parts, key=lambda part: int(np.count_nonzero(part.mask))).mask
     side = max(3, round(settings.kernel * max(mask.shape)) | 1)
-    seen = posture(limb, _cleaned(mask, side))
+    seen = posture(find_limb(small), _cleaned(mask, side))
     if seen.elongation < settings.min_elongation:
         return Turn(0.0, 0.0)
     degrees = seen.turn_deg if abs(seen.turn_deg) > settings.dead_band_deg else 0.0

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.steps.collimation import exposure, narrow_exposure
-from etl.steps.quantiles import median, quantile
+from etl.steps.quantiles import median, quantile, span
 from etl.steps.thumbnail import remembered
 
 _RIM = 0.2  # of the field's half width: limbs cross it here and there, air lies along most of it
@@ -45,8 +45,7 @@ def _logit(small: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
     )
     if not core.any():
         core = inside
-    values = small[core]
-    low, high = quantile(values, 0.01), quantile(values, 0.99)
+    low, high = span(small[core], 0.01, 0.99)
     if high - low < 1:
         return 0.0
     grey = np.clip((small - np.float32(low)) * np.float32(1 / (high - low)), 0, 1) - np.float32(0.5)

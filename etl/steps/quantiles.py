@@ -7,18 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_MANY = 0.02  # share of equal values at which sorting is quicker than parting
+
 
 def quantile(values: NDArray[np.floating[Any]], share: float) -> float:
     """The value below which `share` (0..1) of `values` (any shape, not empty) lie, between two of them by
     linear interpolation.
 
     `numpy.partition` is vectorised only when asked for a single place, so the upper neighbour is looked for
-    among what lies above.
+    among what lies above. It is slow to part many equal values, and those of black borders are many.
     """
     flat = values.ravel()
     place = share * (flat.size - 1)
     below = int(place)
-    parted = np.partition(flat, below)
+    lowest = flat.min()
+    equal = np.count_nonzero(flat == lowest)
+    if equal > below + 1:
+        return float(lowest)
+    parted = np.sort(flat) if equal > _MANY * flat.size else np.partition(flat, below)
     low = float(parted[below])
     if below == place:
         return low
@@ -28,3 +34,14 @@ def quantile(values: NDArray[np.floating[Any]], share: float) -> float:
 def median(values: NDArray[np.floating[Any]]) -> float:
     """`quantile` at one half."""
     return quantile(values, 0.5)
+
+
+def span(values: NDArray[np.floating[Any]], low: float, high: float) -> tuple[float, float]:
+    """Two quantiles of the same values, `low` and `high` (0..1)."""
+    ordered = np.sort(values, axis=None)
+    places = np.array((low, high)) * (ordered.size - 1)
+    below = places.astype(np.intp)
+    above = np.minimum(below + 1, ordered.size - 1)
+    lower, upper = ordered[below].astype(np.float64), ordered[above].astype(np.float64)
+    first, second = (lower + (places - below) * (upper - lower)).tolist()
+    return first, second

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.steps.quantiles import median, quantile
+from etl.steps.quantiles import median, span
 
 _ACROSS = 0.7  # share of a line's pixels at which the grey must jump
 _SHARP = 3.0  # a jump over the steps beside it: a seam has no slope, a limb's outline has
@@ -56,8 +56,8 @@ def _films(small: NDArray[np.float32], limb: NDArray[np.bool_]) -> list[tuple[in
 
 def _is_flat(strip: NDArray[np.float32]) -> bool:
     inner = strip[:, 1:-1] if strip.shape[1] > 4 else strip
-    along = np.median(inner, axis=1)
-    return quantile(along, 0.95) - quantile(along, 0.05) < 12
+    low, high = span(np.median(inner, axis=1), 0.05, 0.95)
+    return high - low < 12
 
 
 def _seams(small: NDArray[np.float32]) -> list[int]:

@@ -37,7 +37,7 @@ def remembered(look: Callable[[NDArray[P]], T]) -> Callable[[NDArray[P]], T]:
         answers.pop(id(picture), None)
         answers[id(picture)] = ref(picture), answer
         if len(answers) > _KEPT:
-            del answers[next(iter(answers))]
+            answers.pop(next(iter(answers)), None)
         return answer
 
     return cached

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from etl.study import Affine, Frame, compose
 
 _SUBPIXEL = 8  # bits of a fraction of a pixel in the corners that are drawn
+_INSET = 0.25  # pixels: the outline that is drawn with its area takes in nothing that is more border than film
 
 
 def turned(frame: Frame, degrees: float) -> Frame:
@@ -48,9 +49,9 @@ def _turned_padding(frame: Frame, matrix: NDArray[np.float64], size: tuple[int, 
         known = frame.padding.view(np.uint8)
         return np.asarray(cv2.warpAffine(known, matrix, size, flags=cv2.INTER_NEAREST, borderValue=1).view(np.bool_))
     rows, columns = frame.pixels.shape
-    corners = np.array([(0, 0, 1), (columns - 1, 0, 1), (columns - 1, rows - 1, 1), (0, rows - 1, 1)]) @ matrix.T
+    x, y = columns - 1 - _INSET, rows - 1 - _INSET
+    corners = np.array([(_INSET, _INSET, 1), (x, _INSET, 1), (x, y, 1), (_INSET, y, 1)]) @ matrix.T
     outside = np.ones(size[::-1], np.uint8)
-    # Drawing the outline's own pixels as well takes in those whose grey is at least half the film's.
     cv2.fillConvexPoly(outside, np.rint(corners * 2**_SUBPIXEL).astype(np.int32), 0, shift=_SUBPIXEL)
     return outside.view(np.bool_)
 

@@ -75,7 +75,7 @@ def test_results_go_to_stdout_and_messages_to_stderr(drawn: Path, key: Path, tmp
     result = json.loads(done.stdout)
     assert done.returncode == 0
     assert result["folder"] == str(tmp_path / "ds" / result["version"])
-    assert result["counts"]["manifest"] > 10
+    assert result["counts"]["records"] > 10
     assert "starting" in done.stderr
 
 
@@ -115,15 +115,15 @@ def test_plan_writes_nothing_and_counts_what_a_run_would_do(built: Built, drawn:
     done = etl("plan", drawn / "archive", "--recipe", "wrist", "--json", folder=tmp_path)
 
     value = json.loads(done.stdout)
-    assert value["left out by header"]["study_too_large"] == 195
-    assert value["frames to process"] == built.counts["manifest"] + 3 - 1 or value["frames to process"] > 10
+    assert value["left out by header, frames"]["study_too_large"] == 195
+    assert value["frames to process"] == built.counts["records"] + 3 - 1 or value["frames to process"] > 10
     assert list(tmp_path.iterdir()) == []
 
 
 def test_dry_run_is_the_plan(drawn: Path, tmp_path: Path) -> None:
     done = etl("run", drawn / "archive", "--out", tmp_path / "ds", "--recipe", "wrist", "--dry-run", "--json")
 
-    assert json.loads(done.stdout)["files"] > 200
+    assert json.loads(done.stdout)["files, members of archives counted"] > 200
     assert not (tmp_path / "ds").exists()
 
 

@@ -132,7 +132,7 @@ def test_a_film_that_crashes_the_decoder_is_one_failure_and_everything_else_proc
     version = DatasetVersion.open(crashed.folder)
     failures = [row for row in version.table("failures").to_pylist() if row["stage"] == "crash"]
     assert [row["source_id"] for row in failures] == [victim["source_id"]]
-    assert crashed.counts["manifest"] == built.counts["manifest"] - 1
+    assert crashed.counts["records"] == built.counts["records"] - 1
     assert verify(version) == []
 
 

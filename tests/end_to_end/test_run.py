@@ -259,7 +259,7 @@ def test_sql_looks_into_all_three_tables(built: Built) -> None:
 
     assert answer.matching == 195
     assert len(answer.rows) == 3
-    assert answer.totals["records"] == built.counts["manifest"]
+    assert answer.totals["records"] == built.counts["records"]
     with pytest.raises(RadforgeError, match="the condition cannot be run"):
         inspect(str(built.folder.parent), where="no_such_column = 1")
 

@@ -50,6 +50,22 @@ def test_a_step_named_twice_is_refused(tmp_path: Path) -> None:
         load(EtlRecipe, recipe_from(tmp_path, 'steps = ["inversion", "inversion"]\n'), "etl")
 
 
+def test_settings_of_a_step_that_is_not_taken_are_refused(tmp_path: Path) -> None:
+    text = 'steps = ["inversion"]\n[anatomy]\nkeep = ["hand"]\n'
+
+    with pytest.raises(RadforgeError, match=r"\[anatomy\] is set, but `anatomy` is not in `steps`"):
+        load(EtlRecipe, recipe_from(tmp_path, text), "etl")
+
+
+def test_a_misspelt_step_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(RadforgeError, match=r"did you mean `otsu_split`\?"):
+        load(EtlRecipe, recipe_from(tmp_path, 'steps = ["otsu_splitt"]\n'), "etl")
+
+
+def test_a_recipe_without_a_name_is_called_like_its_file(tmp_path: Path) -> None:
+    assert load(EtlRecipe, recipe_from(tmp_path, "steps = []\n"), "etl").name == "r"
+
+
 def test_a_misspelt_shipped_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(RadforgeError, match=r"did you mean `wrist`\?"):
         load(EtlRecipe, "wrst", "etl")
