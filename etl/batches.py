@@ -15,7 +15,7 @@ from cluster.pool import Lost
 from etl.study import Failure, StudyOutcome
 
 SECONDS_PER_BYTE = 8e-9  # raw film to finished picture, measured; see docs/architecture.md
-SECONDS_PER_FILM = 0.02
+SECONDS_PER_FILM = 0.04
 SLOWER = 10  # how much slower than the estimate a machine may be before a batch is taken for hanging
 
 _LOST: Mapping[str, str] = {

@@ -124,7 +124,7 @@ def _frame(
     if any(isinstance(leaf, Frame) for leaf in leaves):
         columns |= store.preview(instance_id, frame_index, decoded.frame.pixels)
     write_leaves(leaves, columns, instance_id, store, outcome)
-    clock.lap("write")
+    clock.lap("encode")
 
 
 def apply_steps(frames: Sequence[Frame], recipe: EtlRecipe, clock: Clock | None = None) -> Iterator[Frame | Drop]:

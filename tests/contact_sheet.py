@@ -52,13 +52,10 @@ def _tile(picture: NDArray[Any]) -> NDArray[Any]:
 
 
 def _page(strips: list[NDArray[Any]], columns: int) -> NDArray[Any]:
-    width = max(strip.shape[1] for strip in strips) + 3 * GAP
-    lines = []
-    for start in range(0, len(strips), columns):
-        line = [np.pad(s, ((GAP, GAP), (0, width - s.shape[1])), constant_values=PAGE) for s in strips[start : start + columns]]
-        line += [np.full_like(line[0], PAGE)] * (columns - len(line))
-        lines.append(np.hstack(line))
-    return np.vstack(lines)
+    framed = [np.pad(strip, ((GAP, GAP), (0, 4 * GAP)), constant_values=PAGE) for strip in strips]
+    lines = [np.hstack(framed[start : start + columns]) for start in range(0, len(framed), columns)]
+    width = max(line.shape[1] for line in lines)
+    return np.vstack([np.pad(line, ((0, 0), (0, width - line.shape[1])), constant_values=PAGE) for line in lines])
 
 
 def save(path: Path, page: NDArray[Any]) -> None:
