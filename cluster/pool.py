@@ -18,11 +18,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, wait
 from distributed.client import FutureCancelledError
+
+from schemas.errors import RadforgeError
 
 SECONDS_WITHOUT_WORKERS = 120.0
 SECONDS_TO_NOTICE = 15.0
@@ -139,6 +142,7 @@ class Pool(Generic[Item, Result]):
 
 
 _END: Any = object()
+_SCRATCH = "radforge-pool-"
 
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,  # who dies with an item is tried again by us, alone
@@ -156,7 +160,8 @@ _SETTINGS = {
 @contextmanager
 def local(workers: int, memory_bytes: int) -> Iterator[Pool[Any, Any]]:
     """A pool of worker processes on this machine; the dashboard listens on loopback only. Scratch goes with the pool."""
-    scratch = tempfile.mkdtemp(prefix="radforge-")
+    _sweep_scratch()
+    scratch = tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-")
     memory = _MemoryWatch()
     nanny_log = logging.getLogger("distributed.nanny.memory")
     try:
@@ -167,7 +172,7 @@ def local(workers: int, memory_bytes: int) -> Iterator[Pool[Any, Any]]:
             nanny_log.setLevel(logging.WARNING)
             nanny_log.propagate = False
             nanny_log.addHandler(memory)
-            with _ctrl_c_for_us_alone():
+            with _ctrl_c_for_us_alone(), _start_is_told():
                 cluster = LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
@@ -186,6 +191,26 @@ def local(workers: int, memory_bytes: int) -> Iterator[Pool[Any, Any]]:
     finally:
         nanny_log.removeHandler(memory)
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _start_is_told() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, OSError, TimeoutError) as error:
+        raise RadforgeError(
+            "workers could not be started",
+            found=type(error).__name__,
+            expected=f"room in {tempfile.gettempdir()} (TMPDIR), processes and memory to spare",
+        ) from None
+
+
+def _sweep_scratch() -> None:
+    """Remove the scratch of pools whose process was killed."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        owner = path.name.removeprefix(_SCRATCH).split("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

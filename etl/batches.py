@@ -43,6 +43,16 @@ class Task(Protocol):
         """Frames to process."""
         ...
 
+    @property
+    def digest(self) -> str:
+        """What the work is, for the journal."""
+        ...
+
+    @property
+    def sources(self) -> set[str]:
+        """The files it speaks of, by source_id."""
+        ...
+
     def parts(self) -> Sequence[Self]:
         """The smallest pieces that can be processed alone."""
         ...

@@ -6,7 +6,7 @@ import platform
 import socket
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,17 +19,19 @@ import pyarrow.compute as pc
 from cluster.pool import Lost, Pool, cores, local
 from cluster.shell import git_commit
 from etl import journal, store
+from etl.archive.files import OF_THE_MOMENT
 from etl.batches import Batch, Batches, Task
 from etl.order import Built, Order
 from etl.picture_store import PictureStore, disk_error, make_folders
 from etl.private import Private
 from etl.progress import Reporter
+from etl.store import Tables
 from etl.study import Failure, StudyOutcome
 from schemas.dataset import newest_version
 from schemas.errors import NothingUsable
 from schemas.manifest import Column, Table
 from schemas.recipe import EtlRecipe
-from schemas.runs import RunRecord, now, write_run
+from schemas.runs import RunRecord, now_after, runs_of, write_run
 
 
 @dataclass(frozen=True)
@@ -78,19 +80,22 @@ class Session:
     resumed: int = 0
 
 
-def build(session: Session, job: Job) -> tuple[Built, Mapping[Table, pa.Table]]:
-    """Process what the journal does not have yet, publish, and record the run.
+def build(session: Session, job: Job, publish: Callable[[str, Tables], None]) -> Built:
+    """Process what the journal does not have yet, commit, and record the run.
 
+    `publish(version, tables)` writes what belongs to the version elsewhere (the crosswalk) before the run counts as done.
     Raises NothingUsable when not one record came out, RadforgeError when the disk fails.
     """
     out = session.order.out
     building = store.building_folder(out, job.request)
     began = time.monotonic()
-    _process(session, job, building)
+    digests = {task.study_id: task.digest for task in job.tasks}
+    _process(session, job, building, digests)
     session.seconds["process"] = time.monotonic() - began
     began = time.monotonic()
     session.say.say("publishing")
-    tables = store.collect(_rows(job, building), job.extra)
+    tables = store.collect(_rows(job, building, digests), job.extra)
+    _nothing_vanished(job, tables)
     if tables["manifest"].num_rows == 0:
         raise _nothing(out, building, tables)
     parent = newest_version(out)
@@ -105,18 +110,37 @@ def build(session: Session, job: Job) -> tuple[Built, Mapping[Table, pa.Table]]:
         films_per_s=session.films / max(session.seconds["process"], 1e-3),
         warnings=_split_warnings(tables["manifest"]),
     )
-    _record(session, job, built, parent)
-    return built, tables
+    publish(version, tables)
+    _record(session, job, built, parent, unread_in(tables["failures"].to_pylist()))
+    # The journal goes last: killed anywhere before, the same command finds everything done and only publishes.
+    store.discard(building)
+    for leftover in store.unfinished(out):
+        session.say.warn(f"{leftover} holds the unfinished work of another request; remove it if that will not be run again")
+    return built
 
 
-def _record(session: Session, job: Job, built: Built, parent: str | None) -> None:
+def unread_in(failures: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """source_ids of files that could not be read for a reason of the moment (gone, denied, a failing disk)."""
+    return tuple(sorted({str(row["source_id"]) for row in failures if row["error"] in OF_THE_MOMENT}))
+
+
+def _nothing_vanished(job: Job, tables: Tables) -> None:
+    """Every file that the plan knows is in a table. Raises AssertionError: a file that is not is a mistake of ours."""
+    known = {str(row["source_id"]) for row in (*job.drops, *job.failures)}
+    known |= {source for task in job.tasks for source in task.sources}
+    there = {source for table in tables.values() for source in pc.unique(table["source_id"]).to_pylist()}
+    if known != there:
+        raise AssertionError(f"{len(known - there)} files have no row, {len(there - known)} rows have no file")
+
+
+def _record(session: Session, job: Job, built: Built, parent: str | None, unread: tuple[str, ...]) -> None:
     write_run(
         session.order.out,
         RunRecord(
             request=job.request,
             version=built.version,
             parent=parent,
-            committed_at=now(),
+            committed_at=now_after(runs_of(session.order.out)),
             elapsed_s=round(built.elapsed_s, 3),
             stages_s={name: round(seconds, 3) for name, seconds in sorted(session.seconds.items())},
             films=session.films,
@@ -127,11 +151,12 @@ def _record(session: Session, job: Job, built: Built, parent: str | None) -> Non
             cpu=_cpu(),
             git_commit=git_commit(Path(__file__).resolve().parent.parent),
             counts=built.counts,
+            unread=unread,
         ),
     )
 
 
-def _process(session: Session, job: Job, building: Path) -> None:
+def _process(session: Session, job: Job, building: Path, digests: Mapping[str, str]) -> None:
     say, content = session.say, building / store.CONTENT
     try:
         make_folders(content)
@@ -139,7 +164,7 @@ def _process(session: Session, job: Job, building: Path) -> None:
         raise disk_error(error) from None
     total = sum(task.frames for task in job.tasks)
     with journal.Journal(building) as log, say.stage("films", total, "films") as stage:
-        finished = {outcome.study_id for outcome in journal.read(building)}
+        finished = {outcome.study_id for outcome in journal.read(building, digests)}
         todo = [task for task in job.tasks if task.study_id not in finished]
         session.resumed = total - sum(task.frames for task in todo)
         if session.resumed:
@@ -154,7 +179,7 @@ def _process(session: Session, job: Job, building: Path) -> None:
             if isinstance(result, Lost):
                 say.warn(f"a worker was lost ({result.reason}) with {batch.frames} films; {_next(batch)}")
             outcomes = queue.settle(batch, result)
-            log.append(outcomes)
+            log.append(outcomes, digests)
             for outcome in outcomes:
                 stage.advance(outcome.frames)
                 session.films += outcome.frames
@@ -175,10 +200,10 @@ def _next(batch: Batch[Task]) -> str:
     return ("each study is tried alone", "each film is tried alone", "it is given up")[batch.attempt]
 
 
-def _rows(job: Job, building: Path) -> Iterator[tuple[Table, Mapping[str, Any]]]:
+def _rows(job: Job, building: Path, digests: Mapping[str, str]) -> Iterator[tuple[Table, Mapping[str, Any]]]:
     yield from (("drops", row) for row in job.drops)
     yield from (("failures", row) for row in job.failures)
-    for outcome in journal.read(building):
+    for outcome in journal.read(building, digests):
         yield from (("manifest", row) for row in outcome.records)
         yield from (("drops", row) for row in outcome.drops)
         yield from (("failures", row) for row in outcome.failures)

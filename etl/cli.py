@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from importlib import metadata
@@ -136,10 +137,10 @@ def verify_command(dataset: Reference, json: Json = False) -> None:
     from etl.verify import verify
     from schemas.dataset import DatasetVersion
 
-    version = DatasetVersion.open(dataset)
+    version = DatasetVersion.locate(dataset)
     say = _reporter()
-    with say.stage("verify", version.card.get("counts", {}).get("records", 0), "pictures") as stage:
-        damages = verify(version, stage.advance)
+    with say.stage("verify", 0, "pictures") as stage:
+        damages = verify(version, stage.reach)
     show.damages(version, damages, json)
     if damages:
         raise DamageFound(f"{len(damages)} damaged files", f"{version.dataset}@{version.version}")
@@ -253,8 +254,15 @@ def _reporter(quiet: bool = False) -> Reporter:
     return Reporter(Console(stderr=True), quiet or _settings["quiet"])
 
 
+def _interrupted(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Entry point: every way to end has its exit code (docs: README, "Exit codes")."""
+    for end in (signal.SIGTERM, signal.SIGHUP):  # a queue's or a terminal's end is Ctrl-C by another name
+        if signal.getsignal(end) is signal.SIG_DFL:
+            signal.signal(end, _interrupted)
     try:
         app()
     except SystemExit as stop:

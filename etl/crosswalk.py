@@ -80,7 +80,7 @@ def save_private(path: Path, table: pa.Table) -> None:
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise disk_error(error) from None
+        raise disk_error(error, f"{path.parent}") from None
 
 
 def write_crosswalk(path: Path, kept: Path) -> None:

@@ -17,6 +17,7 @@ from etl.study import Instance
 from schemas.errors import RadforgeError
 
 KEY_BYTES = 32
+MAX_KEY_BYTES = 65_536
 ID_DIGITS = 16  # 64 bits: a collision among a million ids has a chance of about 3e-8
 
 
@@ -87,7 +88,8 @@ def source_pseudonym(key: Key, name: str) -> str:
 def read_key(path: Path) -> Key:
     """Read a key file of at least 16 bytes. Raises RadforgeError."""
     try:
-        secret = path.read_bytes().strip()
+        with path.open("rb") as file:
+            secret = file.read(MAX_KEY_BYTES).strip()
     except FileNotFoundError:
         raise RadforgeError("no such key file", f"--key {path}") from None
     except OSError as error:

@@ -6,6 +6,8 @@ drops and failures are carried over, so that the new version still accounts for 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +43,16 @@ class PictureTask:
         """Pictures to process."""
         return len(self.rows)
 
+    @property
+    def digest(self) -> str:
+        """What the work is: the pictures themselves."""
+        return hashlib.sha256(json.dumps([self.rows, self.region_drops], sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def sources(self) -> set[str]:
+        """The files of the archive that the pictures came from, by source_id."""
+        return {str(row["source_id"]) for row in self.rows}
+
     def parts(self) -> list[PictureTask]:
         """One task a film: its regions are numbered together."""
         keys = sorted({_film(row) for row in self.rows})
@@ -67,7 +79,15 @@ class DerivedPlan:
 
 
 def plan_from(version: DatasetVersion, recipe: EtlRecipe) -> DerivedPlan:
-    """Group a version's rows by study. The header's rules apply to what the manifest knows of the header."""
+    """Group a version's rows by study. The header's rules apply to what the manifest knows of the header.
+
+    Raises RadforgeError when the recipe asks for what only an archive can give.
+    """
+    idle = sorted(recipe.model_fields_set & {"pixels", "metadata", "splits"})
+    if idle:
+        raise RadforgeError(
+            f"[{idle[0]}] has no effect on a dataset version", "--recipe", expected="a recipe of steps; the rest is copied"
+        )
     table = version.table("manifest")
     fixed = {column.name for column in FIXED["manifest"]}
     extra = tuple(Column(f.name, f.type, "Carried over.") for f in table.schema if f.name not in fixed)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from etl.picture_store import disk_error
 from etl.study import StudyOutcome
@@ -31,12 +32,16 @@ class Journal:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._file.close()
 
-    def append(self, outcomes: Iterable[StudyOutcome]) -> None:
-        """Record studies as finished; their pictures must lie on the disk already. Raises RadforgeError (disk)."""
+    def append(self, outcomes: Iterable[StudyOutcome], digests: Mapping[str, str]) -> None:
+        """Record studies as finished; their pictures must lie on the disk already. Raises RadforgeError (disk).
+
+        `digests`: by study_id, what the work was. A file that could not be read then and can now makes other work of it.
+        """
         try:
             for outcome in outcomes:
-                rows = {"records": outcome.records, "drops": outcome.drops, "failures": outcome.failures}
-                line = {"study": outcome.study_id, **rows, "seconds": dict(outcome.seconds)}
+                line: dict[str, Any] = {"study": outcome.study_id, "work": digests[outcome.study_id]}
+                line |= {"records": outcome.records, "drops": outcome.drops, "failures": outcome.failures}
+                line["seconds"] = dict(outcome.seconds)
                 self._file.write(json.dumps(line, separators=(",", ":"), allow_nan=False).encode() + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -56,27 +61,28 @@ class Journal:
             os.truncate(self._path, whole)
 
 
-def read(building: Path) -> Iterator[StudyOutcome]:
-    """The finished studies, each once (the first line of a study counts)."""
+def read(building: Path, digests: Mapping[str, str]) -> Iterator[StudyOutcome]:
+    """The finished studies, each once: lines whose work is what it is now, the first of a study."""
     path = building / NAME
     if not path.exists():
         return
     seen: set[str] = set()
     with path.open("rb") as file:
         for line in file:
-            outcome = _parse(line) if line.endswith(b"\n") else None
-            if outcome is None:
+            entry = _parse(line) if line.endswith(b"\n") else None
+            if entry is None:
                 return
-            if outcome.study_id not in seen:
+            work, outcome = entry
+            if outcome.study_id not in seen and digests.get(outcome.study_id) == work:
                 seen.add(outcome.study_id)
                 yield outcome
 
 
-def _parse(line: bytes) -> StudyOutcome | None:
+def _parse(line: bytes) -> tuple[str, StudyOutcome] | None:
     try:
         entry = json.loads(line)
         outcome = StudyOutcome(entry["study"], entry["records"], entry["drops"], entry["failures"])
         outcome.seconds.update({str(name): float(value) for name, value in entry["seconds"].items()})
+        return str(entry["work"]), outcome
     except (ValueError, KeyError, TypeError):
         return None
-    return outcome

@@ -27,7 +27,7 @@ from schemas.errors import Problem, RadforgeError
 _STUDY_KEYS = ("StudyInstanceUID", "AccessionNumber")
 _KEYS = (*_STUDY_KEYS, "PatientID", "StudyDate", "IssuerOfPatientID")
 _TEXT_VRS = {"PN", "DA", "DT", "TM", "UI", "LO", "SH", "LT", "ST", "UT", "UC", "AE", "UR"}
-_DATE = re.compile(r"(19|20)\d\d[-/.]?[01]\d[-/.]?[0-3]\d")
+_DATE = re.compile(r"(?<!\d)((19|20)\d\d[-/.]?[01]?\d[-/.]?[0-3]?\d|[0-3]?\d[-/.][0-3]?\d[-/.](19|20)?\d\d)(?!\d)")
 
 JoinKey = tuple[str, ...]
 
@@ -68,7 +68,7 @@ def read_labels(path: Path) -> Labels:
         raise RadforgeError(
             "no column to join by",
             where,
-            found=", ".join(names),
+            found=f"{len(names)} columns with other names",  # a file without a header line would show a patient
             expected="StudyInstanceUID, AccessionNumber, or PatientID (with or without StudyDate)",
         )
     label_names = [name for name in names if name not in _KEYS and name != "split"]
@@ -96,7 +96,7 @@ def _read_table(path: Path, where: str) -> pa.Table:
         return pyarrow.csv.read_csv(path, convert_options=options)
     except FileNotFoundError:
         raise RadforgeError("no such file", where) from None
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError):
         # Arrow quotes the offending row, which may hold a name.
         raise RadforgeError(
             "cannot be read as a table", where, expected="CSV with a header line in UTF-8, or Parquet"
@@ -148,6 +148,12 @@ def _identifying(table: pa.Table, names: list[str], where: str) -> list[Problem]
                         "numbers, or at most 64 classes",
                     )
                 )
+        elif pa.types.is_integer(column.type) and _look_like_days(column):
+            problems.append(Problem(f"column `{name}` holds dates", where, expected="numbers or classes"))
+        elif pa.types.is_unsigned_integer(column.type) and (pc.max(column).as_py() or 0) >= 2**63:
+            problems.append(Problem(f"column `{name}` holds numbers beyond 64 bits", where, expected="smaller numbers"))
+        elif pa.types.is_floating(column.type) and pc.any(pc.is_inf(column)).as_py():
+            problems.append(Problem(f"column `{name}` holds infinite numbers", where, expected="finite ones, or none"))
         elif not (
             pa.types.is_integer(column.type)
             or pa.types.is_floating(column.type)
@@ -156,6 +162,14 @@ def _identifying(table: pa.Table, names: list[str], where: str) -> list[Problem]
         ):
             problems.append(Problem(f"column `{name}` has the type {column.type}", where, expected="numbers or classes"))
     return problems
+
+
+def _look_like_days(column: pa.ChunkedArray) -> bool:
+    """Whether all numbers read as YYYYMMDD."""
+    values = [value for value in pc.unique(column).to_pylist() if value is not None]
+    return bool(values) and all(
+        19000101 <= value <= 20991231 and 1 <= value // 100 % 100 <= 12 and 1 <= value % 100 <= 31 for value in values
+    )
 
 
 def _type(kind: pa.DataType) -> pa.DataType:
@@ -169,6 +183,8 @@ def _type(kind: pa.DataType) -> pa.DataType:
 def _key_text(value: Any) -> str:
     if isinstance(value, datetime.date):
         return value.strftime("%Y%m%d")
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").strip()
     return str(value).strip() if value is not None else ""
 
 

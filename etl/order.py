@@ -62,6 +62,11 @@ def check(order: Order) -> None:
     for flag, file in (("--crosswalk", order.crosswalk), ("--key", order.key)):
         if file is not None and is_inside(file, order.out):
             raise RadforgeError("must not lie inside the dataset", f"{flag} {file}", expected="a place that is not shared")
+    for path in order.archives:
+        if order.private is not None and path.is_dir() and is_inside(order.private, path):
+            raise RadforgeError("must not lie inside the archive", f"--private {order.private}", expected="another folder")
+    if order.crosswalk is not None and order.crosswalk.is_dir():
+        raise RadforgeError("is a folder", f"--crosswalk {order.crosswalk}", expected="a file to write")
     if order.crosswalk is not None and order.crosswalk.suffix not in {".csv", ".parquet"}:
         raise RadforgeError("unknown kind of file", f"--crosswalk {order.crosswalk}", expected=".csv or .parquet")
 

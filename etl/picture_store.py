@@ -111,10 +111,10 @@ def write_durably(path: Path, data: bytes) -> None:
         raise disk_error(error) from None
 
 
-def disk_error(error: OSError) -> RadforgeError:
+def disk_error(error: OSError, of: str = "the dataset") -> RadforgeError:
     """The disk's mistake as one sentence. What is committed and what is finished stays; the same command goes on."""
     reason = {errno.ENOSPC: "is full", errno.EDQUOT: "quota is used up", errno.EROFS: "is read-only"}
     return RadforgeError(
-        f"the disk of the dataset {reason.get(error.errno or 0, 'cannot be written: ' + (error.strerror or 'I/O error'))}",
+        f"the disk of {of} {reason.get(error.errno or 0, 'cannot be written: ' + (error.strerror or 'I/O error'))}",
         expected="to be mended; then the same command goes on where it stopped",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +45,17 @@ class StudyTask:
     def frames(self) -> int:
         """Frames to process."""
         return sum(film.frames for film in self.films)
+
+    @property
+    def digest(self) -> str:
+        """What the work is, to the last column."""
+        films = [[film.source_id, film.frames, film.twin_of, dict(film.columns)] for film in self.films]
+        return hashlib.sha256(json.dumps(films, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def sources(self) -> set[str]:
+        """The files, by source_id."""
+        return {film.source_id for film in self.films}
 
     def parts(self) -> list[StudyTask]:
         """One task a file; files that share a SOPInstanceUID stay together, they must be compared."""

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from pydicom.uid import UID
+from pydicom.uid import UID, UID_dictionary
 
 from etl import derive
 from etl.batches import estimate
@@ -66,4 +66,4 @@ def preview(order: Order, say: Reporter) -> dict[str, Any]:
 
 
 def _syntax(uid: str) -> str:
-    return str(UID(uid).name) if uid and UID(uid).is_valid else "unknown"
+    return str(UID(uid).name) if uid in UID_dictionary else "unknown"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +50,12 @@ class Private:
     def make(self) -> None:
         """Create the folder and its sub-folders, closed to others. Raises RadforgeError."""
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.folder.chmod(0o700)
+            if not self.folder.exists():
+                self.folder.mkdir(mode=0o700, parents=True)
+            if self.folder.stat().st_mode & 0o077:
+                raise RadforgeError(
+                    "is open to others", f"--private {self.folder}", expected=f"chmod 700 {self.folder}, or another folder"
+                )
             self.crosswalks.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise RadforgeError("cannot be written", f"--private {self.folder}", found=error.strerror or "I/O error") from None
@@ -76,20 +77,10 @@ class Private:
                 str(self.key_file),
                 expected="the key these versions were made with (--key FILE), or a new DATASET folder",
             )
-        return make_key(self.key_file)
-
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """One run at a time builds in a dataset. The lock dies with its process, even by kill -9."""
-        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RadforgeError("another run is building this dataset", expected="to wait until it has ended") from None
-            yield
-        finally:
-            os.close(descriptor)
+            return make_key(self.key_file)
+        except OSError as error:
+            raise RadforgeError("the key cannot be made", str(self.key_file), found=error.strerror or "I/O error") from None
 
 
 def is_inside(path: Path, folder: Path) -> bool:

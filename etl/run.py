@@ -20,7 +20,7 @@ from etl import derive, metadata, store
 from etl.archive.scan import scan
 from etl.archive.walk import Found
 from etl.archive.walk import walk as list_files
-from etl.build import Job, Session, Workers, build
+from etl.build import Job, Session, Workers, build, unread_in
 from etl.crosswalk import crosswalk_table, save_private, write_crosswalk
 from etl.deidentify import Key, read_key
 from etl.identity import identity_of, labels_digest, request_of
@@ -32,8 +32,8 @@ from etl.process import failed, process
 from etl.progress import Reporter
 from schemas.dataset import DatasetVersion, newest_version, versions
 from schemas.errors import RadforgeError
-from schemas.manifest import label_columns
-from schemas.runs import now, runs_of, write_run
+from schemas.manifest import TABLES, label_columns
+from schemas.runs import RunRecord, now_after, runs_of, write_run
 
 
 def run(order: Order, say: Reporter) -> Built:
@@ -51,7 +51,7 @@ def run(order: Order, say: Reporter) -> Built:
     # Nothing is made before everything that can be wrong with the order has been looked at.
     store.writable(order.out, "--out")
     private.make()
-    with private.lock(), ExitStack() as stack:
+    with store.lock(order.out), ExitStack() as stack:
         session = Session(order, private, Workers(order, stack, say), say)
         return _from_archive(session, found, labels) if source is None else _from_version(session, source)
 
@@ -62,20 +62,29 @@ def _from_archive(session: Session, found: Sequence[Found], labels: Labels | Non
     _warn_of_other_key(session, key)
     identity = identity_of(order.recipe, key.fingerprint, labels_digest(labels, key))
     request = request_of(identity, [(file.name, file.size, file.mtime_ns) for file in found])
-    built = _already(session, request)
-    if built is not None:
-        return built
+    record = _record_of(session, request)
+    kept = private.crosswalk_file(record.version) if record else None
+    if record is not None and kept is not None and kept.exists() and not record.unread:
+        return _already(session, record)
     plan = plan_archive(session, found, key, labels)
+    if record is not None and set(unread_in(plan.failures)) == set(record.unread):
+        # Files that could not be read then cannot be read now; or only the way back was lost.
+        tables = {name: DatasetVersion.open(order.out / record.version).table(name) for name in TABLES}
+        save_private(private.crosswalk_file(record.version), crosswalk_table(plan.crosswalk, tables))
+        return _already(session, record)
     _report_plan(plan, session.say)
     if labels is not None:
         _report_labels(session, labels, plan.match)
+
+    def publish(version: str, tables: store.Tables) -> None:
+        kept = private.crosswalk_file(version)
+        save_private(kept, crosswalk_table(plan.crosswalk, tables))
+        if order.crosswalk is not None:
+            write_crosswalk(order.crosswalk, kept)
+
     extra = (*label_columns(labels.types if labels else {}), *metadata.columns(order.recipe.metadata.keep))
-    built, tables = build(session, Job(request, identity, plan.tasks, plan.drops, plan.failures, extra, process, failed))
-    kept = private.crosswalk_file(built.version)
-    save_private(kept, crosswalk_table(plan.crosswalk, tables))
-    if order.crosswalk is not None:
-        write_crosswalk(order.crosswalk, kept)
-    return built
+    job = Job(request, identity, plan.tasks, plan.drops, plan.failures, extra, process, failed)
+    return build(session, job, publish)
 
 
 def _from_version(session: Session, source: DatasetVersion) -> Built:
@@ -90,15 +99,15 @@ def _from_version(session: Session, source: DatasetVersion) -> Built:
     inherited = derive.inherited(source)
     identity = identity_of(order.recipe, inherited["key_fingerprint"], inherited["labels"], source.version)
     request = request_of(identity, [])
-    built = _already(session, request)
-    if built is not None:
-        return built
+    record = _record_of(session, request)
+    if record is not None:
+        return _already(session, record)
     plan = derive.plan_from(source, order.recipe)
     pictures = sum(task.frames for task in plan.tasks)
     session.say.say(f"{pictures:,} pictures of {len(plan.tasks):,} studies from {source.version}")
     work, give_up = derive.process_pictures, derive.failed_pictures
-    built, _ = build(session, Job(request, identity, plan.tasks, plan.drops, plan.failures, plan.extra, work, give_up))
-    return built
+    job = Job(request, identity, plan.tasks, plan.drops, plan.failures, plan.extra, work, give_up)
+    return build(session, job, lambda version, tables: None)
 
 
 def walk(order: Order, say: Reporter) -> list[Found]:
@@ -167,14 +176,15 @@ def _report_labels(session: Session, labels: Labels, match: LabelMatch) -> None:
         say.warn(f"{len(match.studies_without):,} studies have no label: {path}")
 
 
-def _already(session: Session, request: str) -> Built | None:
+def _record_of(session: Session, request: str) -> RunRecord | None:
+    return next((record for record in reversed(runs_of(session.order.out)) if record.request == request), None)
+
+
+def _already(session: Session, record: RunRecord) -> Built:
     order = session.order
-    for record in reversed(runs_of(order.out)):
-        if record.request == request:
-            if order.crosswalk is not None:
-                write_crosswalk(order.crosswalk, session.private.crosswalk_file(record.version))
-            if newest_version(order.out) != record.version:
-                # Asked for again, it is what "newest" means again.
-                write_run(order.out, record.model_copy(update={"committed_at": now()}))
-            return Built(record.version, order.out / record.version, True, record.counts)
-    return None
+    if order.crosswalk is not None:
+        write_crosswalk(order.crosswalk, session.private.crosswalk_file(record.version))
+    if newest_version(order.out) != record.version:
+        # Asked for again, it is what "newest" means again.
+        write_run(order.out, record.model_copy(update={"committed_at": now_after(runs_of(order.out))}))
+    return Built(record.version, order.out / record.version, True, record.counts)

@@ -5,12 +5,13 @@ A version either exists whole or not at all, and is never changed afterwards.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,6 @@ def commit(
             _sync_folders(content)
             content.rename(target)
             _sync(dataset)
-        # The journal goes last: killed anywhere before, the same command finds everything done and only publishes.
-        shutil.rmtree(building)
     except OSError as error:
         raise disk_error(error) from None
     return version
@@ -182,6 +181,20 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def lock(dataset: Path) -> Iterator[None]:
+    """One run at a time builds in a dataset. The lock dies with its process, even by kill -9."""
+    descriptor = os.open(dataset / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RadforgeError("another run is building this dataset", expected="to wait until it has ended") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def writable(folder: Path, flag: str) -> None:
     """Make a folder and try it. Raises RadforgeError with the flag and the reason."""
     probe = folder / f".probe-{os.getpid()}"
@@ -208,6 +221,11 @@ def write_last_run(dataset: Path, tables: Tables) -> None:
         raise disk_error(error) from None
 
 
+def unfinished(dataset: Path) -> list[Path]:
+    """What runs of other requests have left to go on from."""
+    return sorted(dataset.glob(".building-*"))
+
+
 def discard(building: Path) -> None:
-    """Remove what a run without any record has built."""
+    """Remove the journal and what is left of a build."""
     shutil.rmtree(building, ignore_errors=True)

@@ -26,22 +26,27 @@ class Damage:
     what: str
 
 
-def verify(version: DatasetVersion, advance: Callable[[int], None] = lambda _: None) -> list[Damage]:
-    """Every damage of a version; an empty list when it is whole. `advance` counts pictures."""
+def verify(version: DatasetVersion, reach: Callable[[int, int], None] = lambda done, total: None) -> list[Damage]:
+    """Every damage of a version; an empty list when it is whole. `reach(done, total)` counts pictures."""
     folder = version.folder
     card = _card(folder)
     if card is None:
         return [Damage("card.json", "missing or not readable")]
     files, damages = _parts(folder, card)
+    if damages:
+        return damages  # what the tables say cannot be trusted
     tables: dict[Table, pa.Table] = {}
     for name in manifest.TABLES:
         try:
             parts = [pq.read_table(folder / part) for part in sorted(files) if part.startswith(f"{name}/")]
             tables[name] = pa.concat_tables(parts)
         except (OSError, pa.ArrowInvalid):
-            return [*damages, Damage(f"{name}/", "the table cannot be read")]
+            return [Damage(f"{name}/", "the table cannot be read")]
+        lacking = set(manifest.schema(name).names) - set(tables[name].column_names)
+        if lacking:
+            return [Damage(f"{name}/", f"columns are missing: {', '.join(sorted(lacking))}")]
     damages += _rows(version, card, tables)
-    damages += _pictures(folder, tables["manifest"], set(files), advance)
+    damages += _pictures(folder, tables["manifest"], set(files), reach)
     return damages
 
 
@@ -67,7 +72,7 @@ def _rows(version: DatasetVersion, card: dict[str, Any], tables: dict[Table, pa.
     damages = []
     identity = identity_in(card)
     name = version_name(identity, tables)
-    if name != version.version:
+    if name != card.get("version"):
         damages.append(Damage("card.json", f"what the version says it is gives the name {name}"))
     else:
         # Through JSON, so that both sides are what a file can hold.
@@ -82,13 +87,13 @@ def _rows(version: DatasetVersion, card: dict[str, Any], tables: dict[Table, pa.
     return damages
 
 
-def _pictures(folder: Path, records: pa.Table, parts: set[str], advance: Callable[[int], None]) -> list[Damage]:
+def _pictures(folder: Path, records: pa.Table, parts: set[str], reach: Callable[[int, int], None]) -> list[Damage]:
     stated: dict[str, str] = {}
     for path, digest in (("image_path", "sha256"), ("preview_path", "preview_sha256")):
         stated |= dict(zip(records[path].to_pylist(), records[digest].to_pylist(), strict=True))
     stated.pop(None, None)  # type: ignore[call-overload]
     damages = []
-    for path, digest in sorted(stated.items()):
+    for number, (path, digest) in enumerate(sorted(stated.items()), start=1):
         try:
             if file_sha256(folder / path) != digest:
                 damages.append(Damage(path, "its bytes have changed"))
@@ -96,9 +101,9 @@ def _pictures(folder: Path, records: pa.Table, parts: set[str], advance: Callabl
             damages.append(Damage(path, "missing"))
         except OSError:
             damages.append(Damage(path, "cannot be read"))
-        advance(1)
-    known = {*stated, "card.json", "purged.json", *parts}
-    there = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+        reach(number, len(stated))
+    known = {*stated, "card.json", *parts}
+    there = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     tables = tuple(f"{name}/" for name in manifest.TABLES)
     damages += [
         Damage(path, "not a file of this version")

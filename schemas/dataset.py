@@ -29,6 +29,17 @@ class DatasetVersion:
     version: str
 
     @classmethod
+    def locate(cls, text: str | Path) -> DatasetVersion:
+        """As `open`, but also a version whose card is gone or damaged: `verify` is there to say so. Raises RadforgeError."""
+        dataset, wanted = split_reference(str(text))
+        folders = [p for p in dataset.glob("*") if _VERSION.fullmatch(p.name)] if dataset.is_dir() else []
+        if wanted is None and (dataset / "manifest").is_dir():
+            return cls(dataset, dataset.name)
+        newest = newest_version(dataset) if folders and wanted is None else None
+        named = [p for p in folders if p.name.startswith(wanted or newest or "")]
+        return cls(named[0], named[0].name) if len(named) == 1 else cls.open(text)
+
+    @classmethod
     def open(cls, text: str | Path) -> DatasetVersion:
         """`DATASET`, `DATASET@VERSION` (a beginning of it will do) or the version's own folder. Raises RadforgeError."""
         dataset, wanted = split_reference(str(text))

@@ -62,6 +62,8 @@ def _parse(model: type[Model], text: str, where: str) -> Model:
         if "name" in model.model_fields:
             values.setdefault("name", Path(where).stem)
         return model.model_validate(values)
+    except RecursionError:
+        raise RadforgeError("nested too deeply", where, expected="a recipe in TOML") from None
     except tomllib.TOMLDecodeError as error:
         raise RadforgeError("not valid TOML", where, found=str(error)) from None
     except ValidationError as error:

@@ -69,7 +69,7 @@ class Limits(Settings):
 
     seconds_per_film: float = Field(default=120.0, gt=0)
     """Time one film may take on one core before its worker is restarted (failure `timeout`)."""
-    worker_memory_gb: float = Field(default=2.0, gt=0)
+    worker_memory_gb: float = Field(default=2.0, ge=0.25)
     """Memory a worker may take before it is restarted (failure `memory`)."""
 
 

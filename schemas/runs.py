@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from schemas.errors import RadforgeError
+
 RUNS = ".runs"
+_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 class RunRecord(BaseModel):
@@ -33,6 +36,7 @@ class RunRecord(BaseModel):
     git_commit: str | None = None
     counts: Mapping[str, int] = Field(default_factory=dict)
     tags: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()  # files that could not be read for a reason of the moment
 
 
 def runs_of(dataset: Path) -> list[RunRecord]:
@@ -51,7 +55,19 @@ def runs_of(dataset: Path) -> list[RunRecord]:
 def write_run(dataset: Path, record: RunRecord) -> None:
     """Add a record, atomically. Its name sorts by time."""
     folder = dataset / RUNS
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+        _write(folder, record)
+    except OSError as error:
+        raise RadforgeError(
+            "the run cannot be recorded",
+            str(folder),
+            found=error.strerror or "I/O error",
+            expected="room to write; then the same command goes on where it stopped",
+        ) from None
+
+
+def _write(folder: Path, record: RunRecord) -> None:
     path = folder / f"{record.committed_at.replace(':', '')}-{record.request}.json"
     draft = path.with_suffix(".tmp")
     with draft.open("w", encoding="utf-8") as file:
@@ -62,6 +78,14 @@ def write_run(dataset: Path, record: RunRecord) -> None:
     draft.replace(path)
 
 
+def now_after(runs: Sequence[RunRecord]) -> str:
+    """The time; or, where the clock went backwards, just after the last run: "newest" is the last commit."""
+    last = runs[-1].committed_at if runs else ""
+    if now() > last:
+        return now()
+    return (datetime.fromisoformat(last) + timedelta(microseconds=1)).strftime(_FORMAT)
+
+
 def now() -> str:
     """The time, in UTC to the microsecond, as text that sorts."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.now(UTC).strftime(_FORMAT)

@@ -112,7 +112,8 @@ def _row_groups(entries: Mapping[Found, Sequence[Instance]], keep: tuple[str, ..
 
 
 def _of_the_moment(instance: Instance) -> bool:
-    return isinstance(instance.fate, Failure) and instance.fate.error in OF_THE_MOMENT
+    fate = instance.fate
+    return isinstance(fate, Failure) and (fate.error in OF_THE_MOMENT or fate.stage in {"crash", "memory", "timeout"})
 
 
 def _row(found: Found, instance: Instance, keep: tuple[str, ...]) -> Row:

@@ -10,6 +10,7 @@ from cluster.pool import Lost, Pool
 from etl.archive import headers
 from etl.archive.index import load, save
 from etl.archive.walk import Found
+from etl.picture_store import disk_error
 from etl.study import Failure, Instance, Source
 
 FILES_PER_BATCH = 64
@@ -52,10 +53,17 @@ def scan(
                 entries.update(read)
                 advance(len(batch))
         finally:
-            save(index_file, entries, keep)
+            _save(index_file, entries, keep)
     elif len(entries) != len(index):
-        save(index_file, entries, keep)
+        _save(index_file, entries, keep)
     return [instance for file in found for instance in entries[file]]
+
+
+def _save(path: Path, entries: dict[Found, list[Instance]], keep: tuple[str, ...]) -> None:
+    try:
+        save(path, entries, keep)
+    except OSError as error:
+        raise disk_error(error, "the private folder") from None
 
 
 def read_headers(batch: Batch, keep: tuple[str, ...]) -> Read:
@@ -73,7 +81,7 @@ def _through(pool: Pool[Batch, Read], files: Sequence[Found], keep: tuple[str, .
         else:
             file = batch[0]
             source = Source(file.name, file.path, "", file.size, file.mtime_ns)
-            yield batch, [(file, [Instance(source=source, fate=Failure("read", _LOST[read.reason]))])]
+            yield batch, [(file, [Instance(source=source, fate=Failure(read.reason, _LOST[read.reason]))])]
 
 
 def _batches(files: Sequence[Found]) -> Iterator[Batch]:

@@ -160,12 +160,22 @@ def no_space(task: object, recipe: object, store: object) -> object:
 def test_a_torn_journal_line_is_cut_off(tmp_path: Path) -> None:
     from etl.study import StudyOutcome
 
+    works = {"one": "a", "two": "b", "four": "d"}
     with journal.Journal(tmp_path) as log:
-        log.append([StudyOutcome("one"), StudyOutcome("two")])
+        log.append([StudyOutcome("one"), StudyOutcome("two")], works)
     path = tmp_path / journal.NAME
     path.write_bytes(path.read_bytes() + b'{"study":"three","rec')
 
     with journal.Journal(tmp_path) as log:
-        log.append([StudyOutcome("four")])
+        log.append([StudyOutcome("four")], works)
 
-    assert [outcome.study_id for outcome in journal.read(tmp_path)] == ["one", "two", "four"]
+    assert [outcome.study_id for outcome in journal.read(tmp_path, works)] == ["one", "two", "four"]
+
+
+def test_a_study_whose_work_has_changed_is_done_again(tmp_path: Path) -> None:
+    from etl.study import StudyOutcome
+
+    with journal.Journal(tmp_path) as log:
+        log.append([StudyOutcome("one"), StudyOutcome("two")], {"one": "a", "two": "b"})
+
+    assert [outcome.study_id for outcome in journal.read(tmp_path, {"one": "other", "two": "b"})] == ["two"]

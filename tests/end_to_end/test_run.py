@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from etl import run as run_module
 from etl.crosswalk import where
 from etl.inspect import inspect
 from etl.order import Built
@@ -264,6 +265,21 @@ def test_sql_looks_into_all_three_tables(built: Built) -> None:
         inspect(str(built.folder.parent), where="no_such_column = 1")
 
 
+@pytest.mark.parametrize(
+    "where",
+    ["1=1; COPY (SELECT 42) TO '{out}'; SELECT 1 WHERE 1=1", "1=1); ATTACH '{out}'; SELECT (1=1",
+     "rows < (SELECT count(*) FROM read_text('/etc/passwd'))", "1=1; SET enable_external_access = true"],
+)  # fmt: skip
+def test_a_condition_reads_the_tables_and_nothing_else(built: Built, tmp_path: Path, where: str) -> None:
+    out = tmp_path / "written"
+
+    with pytest.raises(RadforgeError) as error:
+        inspect(str(built.folder), where=where.format(out=out))
+
+    assert not out.exists()
+    assert "root:" not in str(error.value)
+
+
 def test_damage_is_found_and_named(build: Callable[..., Built], tmp_path: Path) -> None:
     version = DatasetVersion.open(build(tmp_path / "ds").folder)
     row = version.table("manifest").to_pylist()[0]
@@ -318,3 +334,73 @@ def test_labels_that_meet_nothing_are_listed_in_private_only(build: Callable[...
     records = DatasetVersion.open(version.folder).table("manifest").to_pylist()
     assert {row["study_id"] for row in records if row["label_fracture"] is None} <= without
     assert len(without) == 2
+
+
+def test_the_way_back_is_made_again_when_it_was_lost(build: Callable[..., Built], tmp_path: Path) -> None:
+    first = build(tmp_path / "ds")
+    kept = tmp_path / "ds.private" / "crosswalks" / f"{first.version}.parquet"
+    before = pq.read_table(kept)
+    kept.unlink()
+
+    again = build(tmp_path / "ds", crosswalk=tmp_path / "x.csv")
+
+    assert again.already_built
+    assert pq.read_table(kept).equals(before)
+    assert (tmp_path / "x.csv").is_file()
+
+
+def test_a_file_that_could_not_be_read_is_tried_again_and_never_vanishes(
+    build: Callable[..., Built], drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    archive = tmp_path / "archive"
+    shutil.copytree(drawn / "archive", archive)
+    path = next(
+        row["source_path"] for row in rows(drawn / "truth.csv") if row["fate"] == "record" and "!/" not in row["source_path"]
+    )
+    away = tmp_path / "away"
+    status = (archive / path).stat()
+    real = run_module.list_files
+
+    def gone(archives: tuple[Path, ...]) -> object:
+        found = real(archives)
+        (archive / path).rename(away)
+        return found
+
+    monkeypatch.setattr(run_module, "list_files", gone)
+    without = build(tmp_path / "ds", archives=(archive,))
+    monkeypatch.undo()
+    away.rename(archive / path)
+    import os
+
+    os.utime(archive / path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    mended = build(tmp_path / "ds", archives=(archive,))
+
+    assert without.reasons["read (failure)"] == 1
+    assert not mended.already_built
+    assert mended.counts["records"] >= without.counts["records"] + 1
+    assert sum(mended.counts.values()) >= sum(without.counts.values())
+    assert build(tmp_path / "ds", archives=(archive,)).already_built
+
+
+def test_a_version_whose_card_is_damaged_or_gone_is_damage(build: Callable[..., Built], tmp_path: Path) -> None:
+    folder = build(tmp_path / "ds").folder
+    card = folder / "card.json"
+    card.write_text(card.read_text()[:-20])
+    cut = verify(DatasetVersion.locate(tmp_path / "ds"))
+    card.unlink()
+    gone = verify(DatasetVersion.locate(f"{tmp_path / 'ds'}@{folder.name}"))
+
+    assert [damage.path for damage in cut] == ["card.json"]
+    assert [damage.path for damage in gone] == ["card.json"]
+
+
+def test_a_recipe_that_asks_a_version_for_what_only_an_archive_has_is_refused(
+    build: Callable[..., Built], built: Built, tmp_path: Path
+) -> None:
+    recipe = EtlRecipe.model_validate({"steps": ["resize"], "pixels": {"bits": 16}})
+
+    with pytest.raises(RadforgeError, match=r"\[pixels\] has no effect on a dataset version"):
+        build(tmp_path / "ds", archives=(built.folder,), recipe=recipe, labels=None, key=None)

@@ -10,6 +10,7 @@ import pytest
 from etl.deidentify import Key, make_key, pseudonyms, read_key
 from etl.private import Private
 from etl.splits import split_of
+from etl.store import lock
 from etl.study import Instance, Source
 from schemas.errors import RadforgeError
 from schemas.recipe import Splits
@@ -101,13 +102,17 @@ def test_a_short_key_is_refused(tmp_path: Path) -> None:
 
 
 def test_only_one_run_builds_in_a_dataset(tmp_path: Path) -> None:
-    private = Private.beside(tmp_path / "ds")
-    private.make()
-
-    with private.lock(), pytest.raises(RadforgeError, match="another run is building"), private.lock():
+    with lock(tmp_path), pytest.raises(RadforgeError, match="another run is building"), lock(tmp_path):
         pass
 
+
+def test_the_private_folder_is_closed_to_others_and_an_open_one_is_refused(tmp_path: Path) -> None:
+    Private.beside(tmp_path / "ds").make()
+    (tmp_path / "open").mkdir(mode=0o755)
+
     assert (tmp_path / "ds.private").stat().st_mode & 0o777 == 0o700
+    with pytest.raises(RadforgeError, match="is open to others"):
+        Private.beside(tmp_path / "ds", tmp_path / "open").make()
 
 
 def test_patients_fall_into_splits_by_their_shares() -> None:

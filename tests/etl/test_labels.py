@@ -69,6 +69,9 @@ def test_equal_rows_are_one_and_contradicting_rows_are_an_error_that_quotes_no_i
         ("StudyInstanceUID,PatientName\n1,Doe\n", "`PatientName` would carry identifying text"),
         ("StudyInstanceUID,when\n1,2020-01-02\n", "`when` holds dates"),
         ("StudyInstanceUID,note\n1,seen on 20200102 by Dr. Who\n", "long texts or dates"),
+        ("StudyInstanceUID,when\n1,02/01/2020\n", "dates"),
+        ("StudyInstanceUID,when\n1,20200102\n", "dates"),
+        ("StudyInstanceUID,x\n1,inf\n", "infinite"),
         ("StudyInstanceUID,my label\n1,2\n", "cannot be a column name"),
         ("StudyInstanceUID,x,split\n1,2,dev\n", "unknown split"),
         ("StudyInstanceUID,x\n,2\n", "row 2 has no StudyInstanceUID"),
@@ -101,3 +104,14 @@ def test_a_patient_in_two_splits_is_an_error() -> None:
 
     with pytest.raises(RadforgeError, match="1 patients stand in more than one split"):
         split_by_patient([("p", "train"), ("p", "val")], "--labels")
+
+
+def test_a_file_that_is_no_utf_8_is_told_and_nothing_of_it_is_quoted(tmp_path: Path) -> None:
+    (tmp_path / "latin.csv").write_bytes("StudyInstanceUID,a\xf1o\n1,2\n".encode("latin-1"))
+    headerless = labels_from(tmp_path, "1.2.3,DOE^JANE,MRN998877\n1.2.4,ROE^RICHARD,MRN1\n")
+
+    with pytest.raises(RadforgeError, match="cannot be read as a table"):
+        read_labels(tmp_path / "latin.csv")
+    with pytest.raises(RadforgeError, match="no column to join by") as error:
+        read_labels(headerless)
+    assert "DOE" not in str(error.value)
