@@ -13,6 +13,8 @@ from rich.table import Table
 
 from etl.progress import Reporter
 
+_ROWS = (("record", "picture"), ("drop", "drop"), ("failure", "failure"))
+
 
 def as_json(value: Any) -> None:
     """Print a value as JSON to stdout."""
@@ -81,7 +83,7 @@ def built(result: Any, json: bool, say: Reporter) -> None:
     counts = result.counts
     line(f"{result.folder}")
     line(
-        f"{_many(counts['records'], 'picture')}, {_many(counts['drops'], 'drop')}, {_many(counts['failures'], 'failure')} "
+        f"{', '.join(_many(counts[f'{word}s'], name) for word, name in _ROWS)} "
         f"in {result.elapsed_s:.1f} s (decoding, steps and writing: {result.films_per_s:.1f} films/s)"
     )
     if result.reasons:
@@ -133,10 +135,8 @@ def damages(version: Any, found: Sequence[Any], json: bool) -> None:
             line(f"{damage.path}: {damage.what}")
     else:
         counts = version.card["counts"]
-        line(
-            f"{version.dataset}@{version.version} is whole: {counts['records']:,} pictures, {counts['drops']:,} drops, "
-            f"{counts['failures']:,} failures"
-        )
+        rows = ", ".join(_many(counts[f"{word}s"], name) for word, name in _ROWS)
+        line(f"{version.dataset}@{version.version} is whole: {rows}")
 
 
 def history(items: Sequence[Mapping[str, Any]], json: bool) -> None:
