@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import islice
 from pathlib import Path
 
@@ -41,3 +42,7 @@ def write_films(folder: Path, per_syntax: int, seed: int = 11) -> None:
             path = folder / name / f"{number:03d}"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(to_bytes(film_file(study, film, stored, uids[number % len(uids)])))
+
+
+if __name__ == "__main__":
+    write_films(Path(sys.argv[1]), int(sys.argv[2]))
