@@ -25,6 +25,7 @@ import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, wait
 from distributed.client import FutureCancelledError
 
+from cluster import interrupt
 from schemas.errors import RadforgeError
 
 SECONDS_WITHOUT_WORKERS = 120.0
@@ -88,6 +89,7 @@ class Pool(Generic[Item, Result]):
         alone_since: float | None = None
         try:
             while True:
+                interrupt.check()
                 live = self._live()
                 for address in sorted(live - {held.worker for held in running.values()}):
                     item = returned.pop() if returned else next(waiting, _END)

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster import interrupt
 from cluster.pool import Lost, Pool, cores, local
 from cluster.shell import git_commit
 from etl import journal, store
@@ -92,6 +93,7 @@ def build(session: Session, job: Job, publish: Callable[[str, Tables], None]) ->
     digests = {task.study_id: task.digest for task in job.tasks}
     _process(session, job, building, digests)
     session.seconds["process"] = time.monotonic() - began
+    interrupt.check()
     began = time.monotonic()
     session.say.say("publishing")
     tables = store.collect(_rows(job, building, digests), job.extra)

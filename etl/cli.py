@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import traceback
 from importlib import metadata
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from cluster import interrupt
 from etl import show
 from etl.progress import Reporter
 from schemas.errors import DamageFound, RadforgeError
@@ -254,15 +254,9 @@ def _reporter(quiet: bool = False) -> Reporter:
     return Reporter(Console(stderr=True), quiet or _settings["quiet"])
 
 
-def _interrupted(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> None:
     """Entry point: every way to end has its exit code (docs: README, "Exit codes")."""
-    for end in (signal.SIGTERM, signal.SIGHUP):  # a queue's or a terminal's end is Ctrl-C by another name
-        if signal.getsignal(end) is signal.SIG_DFL:
-            signal.signal(end, _interrupted)
+    interrupt.listen()
     try:
         app()
     except SystemExit as stop:

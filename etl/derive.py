@@ -78,16 +78,17 @@ class DerivedPlan:
     extra: tuple[Column, ...]
 
 
-def plan_from(version: DatasetVersion, recipe: EtlRecipe) -> DerivedPlan:
-    """Group a version's rows by study. The header's rules apply to what the manifest knows of the header.
-
-    Raises RadforgeError when the recipe asks for what only an archive can give.
-    """
+def check_recipe(recipe: EtlRecipe) -> None:
+    """What a recipe cannot ask of a dataset version. Raises RadforgeError."""
     idle = sorted(recipe.model_fields_set & {"pixels", "metadata", "splits"})
     if idle:
         raise RadforgeError(
             f"[{idle[0]}] has no effect on a dataset version", "--recipe", expected="a recipe of steps; the rest is copied"
         )
+
+
+def plan_from(version: DatasetVersion, recipe: EtlRecipe) -> DerivedPlan:
+    """Group a version's rows by study. The header's rules apply to what the manifest knows of the header."""
     table = version.table("manifest")
     fixed = {column.name for column in FIXED["manifest"]}
     extra = tuple(Column(f.name, f.type, "Carried over.") for f in table.schema if f.name not in fixed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ def explain(file: Path, recipe: EtlRecipe, out: Path | None) -> dict[str, dict[s
     the first frame is shown. Raises RadforgeError when there is no such file.
     """
     container, _, member = str(file).partition("!/")
+    if out is not None and (out.suffix != ".png" or os.path.realpath(out) == os.path.realpath(container)):
+        raise RadforgeError("not a place for a picture", f"--out {out}", expected="a .png file of its own")
     found = archive.walk([Path(container)])
     instances = [i for f in found for i in headers.read(f, recipe.metadata.keep)]
     if member:

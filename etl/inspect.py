@@ -81,7 +81,7 @@ def inspect(
         unknown = [column for column in shown if column not in available]
         if unknown:
             raise RadforgeError("no such column", f"--columns {', '.join(unknown)}", expected=", ".join(available))
-        condition = f"WHERE {where}" if where else ""
+        condition = f"WHERE (\n{where}\n)" if where else ""
         picked = ", ".join(f'"{column}"' for column in shown) or "*"
         order = "ORDER BY ALL" if bare is None else ""
         result = connection.execute(f"SELECT {picked} FROM {name} {condition} {order} LIMIT {int(limit)}")

@@ -7,6 +7,7 @@ other columns are labels; `split` is the user's own division and wins over radfo
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -148,12 +149,12 @@ def _identifying(table: pa.Table, names: list[str], where: str) -> list[Problem]
                         "numbers, or at most 64 classes",
                     )
                 )
-        elif pa.types.is_integer(column.type) and _look_like_days(column):
+        elif pa.types.is_floating(column.type) and pc.any(pc.is_inf(column)).as_py():
+            problems.append(Problem(f"column `{name}` holds infinite numbers", where, expected="finite ones, or none"))
+        elif (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)) and _look_like_days(column):
             problems.append(Problem(f"column `{name}` holds dates", where, expected="numbers or classes"))
         elif pa.types.is_unsigned_integer(column.type) and (pc.max(column).as_py() or 0) >= 2**63:
             problems.append(Problem(f"column `{name}` holds numbers beyond 64 bits", where, expected="smaller numbers"))
-        elif pa.types.is_floating(column.type) and pc.any(pc.is_inf(column)).as_py():
-            problems.append(Problem(f"column `{name}` holds infinite numbers", where, expected="finite ones, or none"))
         elif not (
             pa.types.is_integer(column.type)
             or pa.types.is_floating(column.type)
@@ -165,10 +166,11 @@ def _identifying(table: pa.Table, names: list[str], where: str) -> list[Problem]
 
 
 def _look_like_days(column: pa.ChunkedArray) -> bool:
-    """Whether all numbers read as YYYYMMDD."""
-    values = [value for value in pc.unique(column).to_pylist() if value is not None]
+    """Whether numbers read as YYYYMMDD, but for those that stand for "unknown"."""
+    values = [v for v in pc.unique(column).to_pylist() if v not in {None, 0, -1, 99999999} and not math.isnan(v)]
     return bool(values) and all(
-        19000101 <= value <= 20991231 and 1 <= value // 100 % 100 <= 12 and 1 <= value % 100 <= 31 for value in values
+        19000101 <= value <= 20991231 and value == int(value) and 1 <= value // 100 % 100 <= 12 and 1 <= value % 100 <= 31
+        for value in values
     )
 
 

@@ -29,6 +29,7 @@ def preview(order: Order, say: Reporter) -> dict[str, Any]:
     check(order)
     source = version_source(order.archives)
     if source is not None:
+        derive.check_recipe(order.recipe)
         derived = derive.plan_from(source, order.recipe)
         reasons = Counter(row["reason"] for row in derived.drops)
         return {

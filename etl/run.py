@@ -48,6 +48,8 @@ def run(order: Order, say: Reporter) -> Built:
     found = walk(order, say) if source is None else []
     if order.key is not None:
         read_key(order.key)
+    if source is not None:
+        _check_source(order)
     # Nothing is made before everything that can be wrong with the order has been looked at.
     store.writable(order.out, "--out")
     private.make()
@@ -87,8 +89,8 @@ def _from_archive(session: Session, found: Sequence[Found], labels: Labels | Non
     return build(session, job, publish)
 
 
-def _from_version(session: Session, source: DatasetVersion) -> Built:
-    order = session.order
+def _check_source(order: Order) -> None:
+    """What cannot be asked of a dataset version. Raises RadforgeError."""
     flags = (("--labels", order.labels), ("--crosswalk", order.crosswalk), ("--key", order.key))
     refused = [flag for flag, value in flags if value]
     if refused:
@@ -96,6 +98,11 @@ def _from_version(session: Session, source: DatasetVersion) -> Built:
             f"{', '.join(refused)} cannot be used when the source is a dataset version",
             expected="DICOM archives: a version holds no identifiers to join by",
         )
+    derive.check_recipe(order.recipe)
+
+
+def _from_version(session: Session, source: DatasetVersion) -> Built:
+    order = session.order
     inherited = derive.inherited(source)
     identity = identity_of(order.recipe, inherited["key_fingerprint"], inherited["labels"], source.version)
     request = request_of(identity, [])

@@ -96,6 +96,8 @@ def commit(
     version = cards.version_name(identity, tables)
     content, target = building / CONTENT, dataset / version
     try:
+        if target.exists() and not (target / "card.json").exists():
+            shutil.rmtree(target)  # without its card it is no version any more, and here is the whole one
         if not target.exists():
             _sweep(content, tables["manifest"])
             _share(content, parent, tables["manifest"])

@@ -64,8 +64,19 @@ def _parts(folder: Path, card: dict[str, Any]) -> tuple[list[str], list[Damage]]
     damages = [Damage(part, "missing") for part in sorted(set(stated) - there)]
     damages += [Damage(part, "not a file of this version") for part in sorted(there - set(stated))]
     sound = sorted(there & set(stated))
-    damages += [Damage(part, "its bytes have changed") for part in sound if file_sha256(folder / part) != stated[part]]
-    return sound, damages
+    return sound, [*damages, *(damage for part in sound if (damage := _changed(folder, part, stated[part])))]
+
+
+def _changed(folder: Path, path: str, sha256: str) -> Damage | None:
+    """What is wrong with one file of a version, if anything."""
+    try:
+        if (folder / path).is_symlink():
+            return Damage(path, "is a link")
+        return None if file_sha256(folder / path) == sha256 else Damage(path, "its bytes have changed")
+    except FileNotFoundError:
+        return Damage(path, "missing")
+    except OSError:
+        return Damage(path, "cannot be read")
 
 
 def _rows(version: DatasetVersion, card: dict[str, Any], tables: dict[Table, pa.Table]) -> list[Damage]:
@@ -94,13 +105,8 @@ def _pictures(folder: Path, records: pa.Table, parts: set[str], reach: Callable[
     stated.pop(None, None)  # type: ignore[call-overload]
     damages = []
     for number, (path, digest) in enumerate(sorted(stated.items()), start=1):
-        try:
-            if file_sha256(folder / path) != digest:
-                damages.append(Damage(path, "its bytes have changed"))
-        except FileNotFoundError:
-            damages.append(Damage(path, "missing"))
-        except OSError:
-            damages.append(Damage(path, "cannot be read"))
+        damage = _changed(folder, path, digest)
+        damages += [damage] if damage else []
         reach(number, len(stated))
     known = {*stated, "card.json", *parts}
     there = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())

@@ -71,6 +71,7 @@ def test_equal_rows_are_one_and_contradicting_rows_are_an_error_that_quotes_no_i
         ("StudyInstanceUID,note\n1,seen on 20200102 by Dr. Who\n", "long texts or dates"),
         ("StudyInstanceUID,when\n1,02/01/2020\n", "dates"),
         ("StudyInstanceUID,when\n1,20200102\n", "dates"),
+        ("StudyInstanceUID,when\n1,20200102.0\n2,0\n", "dates"),
         ("StudyInstanceUID,x\n1,inf\n", "infinite"),
         ("StudyInstanceUID,my label\n1,2\n", "cannot be a column name"),
         ("StudyInstanceUID,x,split\n1,2,dev\n", "unknown split"),
