@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -52,12 +53,18 @@ def wait_for_lines(out: Path, number: int, runner: subprocess.Popen[bytes]) -> N
         time.sleep(0.02)
 
 
+def kill(runner: subprocess.Popen[bytes]) -> None:
+    """kill -9 of a run and its workers; one that has ended already is left in peace."""
+    with suppress(ProcessLookupError):
+        os.killpg(runner.pid, signal.SIGKILL)
+    runner.communicate()
+
+
 def kill_and_resume(drawn: Path, out: Path, key: Path, built: Built, after_lines: int) -> int:
     """Kill -9 after so many finished studies, run again, compare; returns how many studies had been finished."""
     runner = start(drawn, out, key)
     wait_for_lines(out, after_lines, runner)
-    os.killpg(runner.pid, signal.SIGKILL)
-    runner.communicate()
+    kill(runner)
     finished = lines_of(out)
 
     again = start(drawn, out, key)
@@ -84,8 +91,7 @@ def test_kill_9_at_any_moment(drawn: Path, key: Path, built: Built, tmp_path: Pa
     out = tmp_path / "ds"
     runner = start(drawn, out, key)
     time.sleep(0.25 * moment)
-    os.killpg(runner.pid, signal.SIGKILL)
-    runner.communicate()
+    kill(runner)
 
     kill_and_resume(drawn, out, key, built, after_lines=lines_of(out) + 1)
 
