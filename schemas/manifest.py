@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 
@@ -179,9 +179,3 @@ def schema(table: Table, extra: Sequence[Column] = ()) -> pa.Schema:
         [pa.field(c.name, c.type, nullable=c.nullable) for c in columns],
         metadata={"radforge_schema_version": str(SCHEMA_VERSION)},
     )
-
-
-def sort_key(row: Mapping[str, Any]) -> tuple[str, int, int]:
-    """Order of rows in every table: file, frame, region (a whole film first)."""
-    region = row.get("region_index")
-    return (str(row["source_id"]), int(row["frame_index"]), -1 if region is None else int(region))
