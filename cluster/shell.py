@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+SECONDS_TO_END = 30.0
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -34,6 +36,27 @@ def call(command: Sequence[str], folder: Path | None = None, timeout_s: float = 
     except subprocess.TimeoutExpired:
         return Finished(124, "", f"{command[0]}: no answer within {timeout_s:g} s")
     return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def follow(command: Sequence[str]) -> Finished:
+    """Run a program of ours whose messages are for whoever watches: its stderr is ours, as it comes. It may take any time.
+
+    When we are interrupted it is asked to end, waited for, and killed if it does not.
+    """
+    # A group of its own: a terminal's Ctrl-C would reach it beside our own word, and interrupt how it answers the first.
+    with subprocess.Popen(
+        list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            stdout, _ = process.communicate()
+        except BaseException:
+            process.terminate()
+            try:
+                process.wait(SECONDS_TO_END)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
+    return Finished(process.returncode, stdout, "")
 
 
 def git_commit(folder: Path) -> str | None:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from cluster import interrupt
 from cluster.pool import Lost, Pool, cores, local
+from cluster.progress import Reporter
 from cluster.shell import git_commit
 from etl import journal, store
 from etl.archive.files import OF_THE_MOMENT
@@ -25,13 +26,12 @@ from etl.batches import Batch, Batches, Task
 from etl.order import Built, Order
 from etl.picture_store import PictureStore, disk_error, make_folders
 from etl.private import Private
-from etl.progress import Reporter
 from etl.store import Tables
 from etl.study import Failure, StudyOutcome
 from schemas.dataset import newest_version
 from schemas.errors import NothingUsable
 from schemas.manifest import Column, Table
-from schemas.recipe import EtlRecipe
+from schemas.recipe import EtlRecipe, Splits
 from schemas.runs import RunRecord, now_after, runs_of, write_run
 
 
@@ -110,7 +110,7 @@ def build(session: Session, job: Job, publish: Callable[[str, Tables], None]) ->
         reasons=_reasons(tables),
         elapsed_s=time.monotonic() - session.started,
         films_per_s=session.films / max(session.seconds["process"], 1e-3),
-        warnings=_split_warnings(tables["manifest"]),
+        warnings=_split_warnings(tables["manifest"], session.order.recipe.splits),
     )
     publish(version, tables)
     _record(session, job, built, parent, unread_in(tables["failures"].to_pylist()))
@@ -230,10 +230,10 @@ def _reasons(tables: Mapping[Table, pa.Table]) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def _split_warnings(records: pa.Table) -> tuple[str, ...]:
-    """A split that is empty, or that shows one class of a label only."""
+def _split_warnings(records: pa.Table, wanted: Splits) -> tuple[str, ...]:
+    """A split that is empty although it was to have a share, or that shows one class of a label only."""
     present = sorted(set(records["split"].to_pylist()))
-    warnings = [f"split {name} is empty" for name in ("train", "val", "test") if name not in present]
+    warnings = [f"split {name} is empty" for name, share in wanted if share and name not in present]
     for label in (name for name in records.column_names if name.startswith("label_")):
         if not 2 <= len(pc.unique(records[label]).drop_null()) <= 20:
             continue

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,9 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from cluster import interrupt
+from cluster import command
+from cluster.progress import Reporter
 from etl import show
-from etl.progress import Reporter
 from schemas.errors import DamageFound, RadforgeError
 
 app = typer.Typer(
@@ -188,6 +186,9 @@ def explain_command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="One DICOM file, or CONTAINER!/MEMBER.")],
     recipe: Recipe = "radiograph",
     out: Annotated[Path | None, typer.Option(help="Write the picture strip here, .png.")] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(metavar="HEAT.png", help="Draw heat that `train explain` wrote over the film, into --out.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """One file through every step: what each saw and did, and why it was dropped or turned."""
@@ -195,7 +196,7 @@ def explain_command(
     from schemas.loading import load
     from schemas.recipe import EtlRecipe
 
-    show.explanation(explain(file, load(EtlRecipe, recipe, "etl"), out), out, json)
+    show.explanation(explain(file, load(EtlRecipe, recipe, "etl"), out, overlay), out, json)
 
 
 @app.command("steps")
@@ -225,6 +226,17 @@ def phantom_command(
     size: Annotated[str | None, typer.Option(metavar="ROWSxCOLUMNS", help="Scale films down to about this size.")] = None,
     views: Annotated[str | None, typer.Option(metavar="MIN:MAX", help="Views of every study, e.g. 2:4 or 2.")] = None,
     splits: Annotated[str | None, typer.Option(metavar="A,B,C", help="Studies in train, val and test.")] = None,
+    visible: Annotated[
+        str | None,
+        typer.Option(
+            metavar="one|all|thesis",
+            help="How many films of a positive study show its fracture. For training: bold signs, close films of one wrist.",
+        ),
+    ] = None,
+    mimics: Annotated[
+        float | None,
+        typer.Option(metavar="RATE", help="Share of films with a fainter, harmless line, never labelled; else as --visible."),
+    ] = None,
 ) -> None:
     """Draw a raw DICOM archive with known truth, to try things on without patients."""
     from etl import phantom
@@ -237,7 +249,7 @@ def phantom_command(
     }
     chosen: dict[str, Any] = {name: value for name, value in numbers.items() if value is not None}
     with say.stage("drawing", studies or 40, "studies") as stage:
-        summary = phantom.draw(out, studies, seed, progress=stage.reach, **chosen)
+        summary = phantom.draw(out, studies, seed, visible=visible, mimics=mimics, progress=stage.reach, **chosen)
     show.phantom(out, summary)
 
 
@@ -255,22 +267,5 @@ def _reporter(quiet: bool = False) -> Reporter:
 
 
 def main() -> None:
-    """Entry point: every way to end has its exit code (docs: README, "Exit codes")."""
-    interrupt.listen()
-    try:
-        app()
-    except SystemExit as stop:
-        if stop.code == 130:
-            sys.stderr.write("interrupted: run the same command again to go on\n")
-        raise
-    except RadforgeError as error:
-        for problem in error.problems:
-            sys.stderr.write(f"error: {problem}\n")
-        sys.exit(error.exit_code)
-    except Exception as error:  # noqa: BLE001 - the last door: a bug keeps its traceback, without texts of the archive
-        if _settings["debug"]:
-            traceback.print_exc()
-        else:
-            traceback.print_tb(error.__traceback__)
-            sys.stderr.write(f"{type(error).__name__}: a mistake of radforge; --debug shows its text\n")
-        sys.exit(1)
+    """Entry point."""
+    command.run(app, lambda: _settings["debug"])

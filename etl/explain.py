@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from etl import overlay as heat_over
 from etl.archive import headers
 from etl.archive import walk as archive
 from etl.archive.containers import read_bytes
@@ -19,20 +22,23 @@ from etl.pixels.film import Film, read_film
 from etl.plan import make_plan
 from etl.process import apply_steps
 from etl.steps import anatomy
-from etl.study import Drop, Failure, Frame, Pixels
+from etl.study import Drop, Failure, Frame
 from schemas.errors import RadforgeError
 from schemas.recipe import EtlRecipe
 
 _SIDE = 384
 
 
-def explain(file: Path, recipe: EtlRecipe, out: Path | None) -> dict[str, dict[str, Any]]:
+def explain(file: Path, recipe: EtlRecipe, out: Path | None, overlay: Path | None = None) -> dict[str, dict[str, Any]]:
     """What the header, the decoder and each step say of a file; `out` gets the film after each of them, side by side.
 
+    `overlay`: heat of `train explain` in the stored film's coordinates; `out` then also shows the decoded film under it.
     A film is judged alone: rules about a study or about files that share a SOPInstanceUID need the whole archive, and only
-    the first frame is shown. Raises RadforgeError when there is no such file.
+    the first frame is shown. Raises RadforgeError when there is no such file, or the overlay is not of this film.
     """
     container, _, member = str(file).partition("!/")
+    if overlay is not None and out is None:
+        raise RadforgeError("nowhere to draw it", f"--overlay {overlay}", expected="--out STRIP.png")
     if out is not None and (out.suffix != ".png" or os.path.realpath(out) == os.path.realpath(container)):
         raise RadforgeError("not a place for a picture", f"--out {out}", expected="a .png file of its own")
     found = archive.walk([Path(container)])
@@ -76,7 +82,9 @@ def explain(file: Path, recipe: EtlRecipe, out: Path | None) -> dict[str, dict[s
             body_part=body_part,
         )
     ]
-    strip = [[first.frame.pixels]]
+    strip: list[list[NDArray[Any]]] = [[first.frame.pixels]]
+    if overlay is not None:
+        strip.append([heat_over.over(first.frame.pixels, heat_over.read_heat(overlay, first.frame.pixels.shape))])
     for name in recipe.steps:
         if name == "anatomy":
             continue
@@ -108,15 +116,26 @@ def _told(frame: Frame | Drop) -> str:
     return f"{frame.pixels.shape[0]} x {frame.pixels.shape[1]}" + (f", {done}" if done else "")
 
 
-def _save(out: Path, strip: list[list[Pixels]]) -> None:
-    """One column a step; the regions of a step below each other, on grey so that air can be told from the page."""
+def _save(out: Path, strip: list[list[NDArray[Any]]]) -> None:
+    """One column a step; the regions of a step below each other, on grey so that air can be told from the page.
+
+    Small films are shown larger, all by the same whole number, or heat on them could not be seen.
+    """
+    times = max(1, (_SIDE - 8) // max(max(picture.shape) for pictures in strip for picture in pictures))
     height = _SIDE * max(len(pictures) for pictures in strip)
-    page = np.full((height + 8, (_SIDE + 8) * len(strip)), 128, np.uint8)
+    coloured = any(picture.ndim == 3 for pictures in strip for picture in pictures)
+    page = np.full((height + 8, (_SIDE + 8) * len(strip), 3), 128, np.uint8)
     for column, pictures in enumerate(strip):
         for row, picture in enumerate(pictures):
-            small = shrink(picture, _SIDE - 8)
+            colours = np.moveaxis(np.atleast_3d(picture), 2, 0)  # one for grey, three for the film under heat
+            small = np.dstack([shrink(np.ascontiguousarray(colour), _SIDE - 8) for colour in colours])
+            small = small.repeat(times, axis=0).repeat(times, axis=1)
             page[row * _SIDE + 8 : row * _SIDE + 8 + small.shape[0], column * (_SIDE + 8) + 8 :][:, : small.shape[1]] = small
     try:
-        out.write_bytes(png.encode(np.ascontiguousarray(page)))
+        out.write_bytes(_in_colour(page) if coloured else png.encode(np.ascontiguousarray(page[..., 0])))
     except OSError as error:
         raise RadforgeError("cannot be written", f"--out {out}", found=error.strerror or "I/O error") from None
+
+
+def _in_colour(page: NDArray[np.uint8]) -> bytes:
+    return bytes(cv2.imencode(".png", page)[1].tobytes())

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydicom.uid import UID, UID_dictionary
 
+from cluster.progress import Reporter
 from etl import derive
 from etl.batches import estimate
 from etl.build import Session, Workers
@@ -17,7 +18,6 @@ from etl.deidentify import Key
 from etl.labels import read_labels
 from etl.order import Order, check, version_source
 from etl.private import Private
-from etl.progress import Reporter
 from etl.run import plan_archive, walk
 
 

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 
 import pyarrow as pa
 
+from cluster.progress import Reporter
 from etl import derive, metadata, store
 from etl.archive.scan import scan
 from etl.archive.walk import Found
@@ -29,7 +30,6 @@ from etl.order import Built, Order, check, version_source
 from etl.plan import LabelMatch, Plan, make_plan
 from etl.private import Private
 from etl.process import failed, process
-from etl.progress import Reporter
 from schemas.dataset import DatasetVersion, newest_version, versions
 from schemas.errors import RadforgeError
 from schemas.manifest import TABLES, label_columns

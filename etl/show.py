@@ -1,62 +1,17 @@
-"""How results look on a terminal, and as JSON."""
+"""How the results of `etl` look on a terminal, and as JSON."""
 
 from __future__ import annotations
 
-import json as _json
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from cluster.progress import Reporter
+from cluster.show import as_json, line, many, rows, table
 
-from etl.progress import Reporter
+__all__ = ["as_json", "line", "rows", "table"]
 
 _ROWS = (("record", "picture"), ("drop", "drop"), ("failure", "failure"))
-
-
-def as_json(value: Any) -> None:
-    """Print a value as JSON to stdout."""
-    sys.stdout.write(_json.dumps(value, indent=1, default=str, ensure_ascii=False) + "\n")
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, wrap: bool = False) -> None:
-    """Print a table to stdout. Ids are for copying, so nothing is wrapped unless `wrap`: a terminal folds long lines itself."""
-    console = Console() if wrap and sys.stdout.isatty() else Console(width=10_000)
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        drawn.add_column(column, overflow="fold")
-    for row in rows:
-        drawn.add_row(*(_cell(value) for value in row))
-    console.print(drawn, highlight=False)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value).replace("[", "\\[")
-
-
-def _many(number: int, word: str) -> str:
-    return f"{number:,} {word}" + ("" if number == 1 else "s")
-
-
-def line(text: str = "") -> None:
-    """Print a line to stdout."""
-    sys.stdout.write(text + "\n")
-
-
-def rows(items: Sequence[Mapping[str, Any]], json: bool) -> None:
-    """Rows as they are."""
-    if json:
-        as_json(list(items))
-    elif items:
-        table(list(items[0]), [list(item.values()) for item in items])
 
 
 def built(result: Any, json: bool, say: Reporter) -> None:
@@ -83,7 +38,7 @@ def built(result: Any, json: bool, say: Reporter) -> None:
     counts = result.counts
     line(f"{result.folder}")
     line(
-        f"{', '.join(_many(counts[f'{word}s'], name) for word, name in _ROWS)} "
+        f"{', '.join(many(counts[f'{word}s'], name) for word, name in _ROWS)} "
         f"in {result.elapsed_s:.1f} s (decoding, steps and writing: {result.films_per_s:.1f} films/s)"
     )
     if result.reasons:
@@ -135,8 +90,8 @@ def damages(version: Any, found: Sequence[Any], json: bool) -> None:
             line(f"{damage.path}: {damage.what}")
     else:
         counts = version.card["counts"]
-        rows = ", ".join(_many(counts[f"{word}s"], name) for word, name in _ROWS)
-        line(f"{version.dataset}@{version.version} is whole: {rows}")
+        counted = ", ".join(many(counts[f"{word}s"], name) for word, name in _ROWS)
+        line(f"{version.dataset}@{version.version} is whole: {counted}")
 
 
 def history(items: Sequence[Mapping[str, Any]], json: bool) -> None:

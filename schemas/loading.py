@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import tomllib
+from collections.abc import Iterator, Sequence
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,14 +19,15 @@ from schemas.errors import Problem, RadforgeError
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load(model: type[Model], name_or_path: str, shipped: str) -> Model:
+def load(model: type[Model], name_or_path: str, shipped: str, settings: Sequence[str] = ()) -> Model:
     """Read a TOML file, or the shipped one of that name (package data under schemas/recipes/<shipped>).
 
+    `settings` are `key=value` pairs of the command line (`optim.lr=1e-4`) that win over the file.
     Raises RadforgeError naming every unknown key, wrong type and value out of range.
     """
     path = Path(name_or_path)
     if path.suffix == ".toml" or path.is_file():
-        return _parse(model, _read(path), str(path))
+        return _parse(model, _read(path), str(path), settings)
     names = shipped_names(shipped)
     if name_or_path not in names:
         raise RadforgeError(
@@ -31,18 +35,40 @@ def load(model: type[Model], name_or_path: str, shipped: str) -> Model:
             f"--recipe {name_or_path}",
             expected=f"a .toml file or one of: {', '.join(names)}" + _meant(name_or_path, names),
         )
-    return _parse(model, shipped_text(shipped, name_or_path), f"shipped recipe {name_or_path}")
+    return _parse(model, shipped_text(shipped, name_or_path), f"shipped recipe {name_or_path}", settings)
 
 
 def shipped_names(shipped: str) -> list[str]:
-    """Names of the recipes that come with radforge."""
-    folder = resources.files("schemas") / "recipes" / shipped
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    """Names of the recipes that come with radforge, those in folders as `folder/name`."""
+    return sorted(_names(resources.files("schemas") / "recipes" / shipped, ""))
+
+
+def _names(folder: Traversable, before: str) -> Iterator[str]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _names(entry, f"{before}{entry.name}/")
+        elif entry.name.endswith(".toml"):
+            yield before + entry.name.removesuffix(".toml")
 
 
 def shipped_text(shipped: str, name: str) -> str:
     """The TOML of a shipped recipe."""
     return (resources.files("schemas") / "recipes" / shipped / f"{name}.toml").read_text("utf-8")
+
+
+def as_toml(model: BaseModel) -> str:
+    """The resolved settings as TOML that `load` reads back to an equal model. What is None is left out."""
+    values = model.model_dump(mode="json", exclude_none=True)
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict)]
+    for name, table in values.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    # JSON's text, numbers, booleans and lists are TOML's too, where they hold no null and no table.
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _read(path: Path) -> str:
@@ -56,11 +82,13 @@ def _read(path: Path) -> str:
         raise RadforgeError("cannot be read", str(path), found=error.strerror or "an I/O error") from None
 
 
-def _parse(model: type[Model], text: str, where: str) -> Model:
+def _parse(model: type[Model], text: str, where: str, settings: Sequence[str] = ()) -> Model:
     try:
         values = tomllib.loads(text)
         if "name" in model.model_fields:
-            values.setdefault("name", Path(where).stem)
+            values.setdefault("name", Path(where.removeprefix("shipped recipe ")).stem)
+        for setting in settings:
+            _set(values, setting)
         return model.model_validate(values)
     except RecursionError:
         raise RadforgeError("nested too deeply", where, expected="a recipe in TOML") from None
@@ -70,9 +98,26 @@ def _parse(model: type[Model], text: str, where: str) -> Model:
         raise RadforgeError.of([_problem(model, item, where) for item in error.errors()]) from None
 
 
+def _set(values: dict[str, Any], setting: str) -> None:
+    """`optim.lr=1e-4` into the nested tables. A value that is no TOML is taken as text: `model.kind=resnet18`."""
+    key, equals, text = setting.partition("=")
+    names = [name.strip() for name in key.split(".")]
+    if not equals or not all(names):
+        raise RadforgeError("not understood", f"--set {setting}", expected="key=value, e.g. optim.lr=1e-4")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for name in names[:-1]:
+        values = values.setdefault(name, {})
+        if not isinstance(values, dict):
+            raise RadforgeError(f"`{name}` is a value, not a table", f"--set {setting}")
+    values[names[-1]] = value
+
+
 def _problem(model: type[BaseModel], item: Any, where: str) -> Problem:
     location = [str(part) for part in item["loc"]]
-    key = ".".join(location)
+    key = ".".join(part for i, part in enumerate(location) if part not in _kinds(model, location[:i]))
     if item["type"] == "extra_forbidden":
         known = _keys_at(model, location[:-1])
         return Problem(
@@ -80,6 +125,11 @@ def _problem(model: type[BaseModel], item: Any, where: str) -> Problem:
             where,
             expected=f"one of: {', '.join(known)}" + _meant(location[-1], known),
         )
+    if item["type"] in {"union_tag_not_found", "union_tag_invalid"}:
+        words = str(item["ctx"].get("expected_tags", "")).replace("'", "") or ", ".join(sorted(_kinds(model, location)))
+        tag = str(item["ctx"].get("tag", ""))
+        found = repr(tag)[:80] if tag else "none"
+        return Problem(f"`{key}.kind` must say which", where, found, words + _meant(tag, words.split(", ")))
     if item["type"] == "literal_error":
         words = str(item["ctx"]["expected"]).replace("'", "")
         meant = _meant(str(item["input"]), re.split(r", | or ", words))
@@ -91,13 +141,30 @@ def _problem(model: type[BaseModel], item: Any, where: str) -> Problem:
 
 
 def _keys_at(model: type[BaseModel], location: list[str]) -> list[str]:
+    models = _models_at(model, location)
+    return list(dict.fromkeys(name for inner in models for name in inner.model_fields))
+
+
+def _models_at(model: type[BaseModel], location: list[str]) -> list[type[BaseModel]]:
+    """The models that may stand at a place: more than one where a `kind` chooses."""
+    models = [model]
     for part in location:
-        field = model.model_fields.get(part)
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return []
-        model = inner
-    return list(model.model_fields)
+        chosen = [m for m in models if len(models) > 1 and m.model_fields["kind"].default == part]
+        if chosen:
+            models = chosen
+            continue
+        fields = [m.model_fields[part] for m in models if part in m.model_fields]
+        candidates = [t for field in fields for t in (field.annotation, *get_args(field.annotation))]
+        models = [t for t in candidates if isinstance(t, type) and issubclass(t, BaseModel)]
+    return models
+
+
+def _kinds(model: type[BaseModel], location: list[str]) -> set[str]:
+    """Words that choose among the models of a place; pydantic puts them into the path, the file does not have them."""
+    if not location:
+        return set()
+    models = _models_at(model, location)
+    return {m.model_fields["kind"].default for m in models if "kind" in m.model_fields} if len(models) > 1 else set()
 
 
 def _meant(word: str, known: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""`make demo`: a drawn raw archive, a dataset from it, a look into it. Everything lands in ./demo."""
+"""`make demo`: a drawn raw archive, a dataset from it, two models trained on it, their report. Everything lands in ./demo."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import sys
 import time
 from pathlib import Path
 
-from cluster.shell import call
+from cluster.shell import follow
 from schemas.dataset import DatasetVersion
 from tests.contact_sheet import contact_sheet, save
 
 DEMO = Path("demo")
-ETL = str(Path(sys.executable).parent / "etl")
+BIN = Path(sys.executable).parent
+SMALL = ("--set", "data.size=[96,128]", "--set", "model.channels=[8,16,32,64]", "--cache", str(DEMO / "cache"))
 
 
 def step(*command: str) -> None:
-    """Show a command as a person would type it, run it, show what it says."""
-    sys.stdout.write(f"\n$ etl {' '.join(command)}\n")
+    """Show a command as a person would type it, and run it."""
+    sys.stdout.write(f"\n$ {' '.join(command)}\n")
     sys.stdout.flush()
-    done = call([ETL, *command], timeout_s=600)
-    sys.stdout.write(done.stderr + done.stdout)
+    done = follow([str(BIN / command[0]), *command[1:]])
+    sys.stdout.write(done.stdout)
     if done.code:
         sys.exit(done.code)
 
@@ -29,17 +30,46 @@ def main() -> None:
     """The README's tour, by itself."""
     started = time.monotonic()
     shutil.rmtree(DEMO, ignore_errors=True)
-    shutil.rmtree("demo.private", ignore_errors=True)
     raw, dataset = DEMO / "raw", DEMO / "dataset"
-    step("phantom", str(raw), "--studies", "40", "--seed", "0")
-    step("run", f"{raw}/archive", "--out", str(dataset), "--recipe", "wrist", "--labels", f"{raw}/labels.csv")
-    step("inspect", str(dataset), "--limit", "8")
+    step("etl", "phantom", str(raw), "--studies", "40", "--seed", "0")
+    step("etl", "run", f"{raw}/archive", "--out", str(dataset), "--recipe", "wrist", "--labels", f"{raw}/labels.csv")
+    step("etl", "inspect", str(dataset), "--limit", "8")
     page = DEMO / "before-after.png"
     save(page, contact_sheet(DatasetVersion.open(dataset), films=24, columns=3))
+    built = time.monotonic()
+
+    films, studies = DEMO / "training-raw", DEMO / "training-dataset"
+    step(
+        "etl", "phantom", str(films), "--splits", "160,60,80", "--size", "128x96", "--views", "2:3", "--visible", "all",
+    )  # fmt: skip
+    step("etl", "run", f"{films}/archive", "--out", str(studies), "--recipe", "wrist", "--labels", f"{films}/labels.csv")
+    lite, mvcnn = DEMO / "rx_lite", DEMO / "mvcnn"
+    step(
+        "train", "run", "rx_lite", "--data", str(studies), "--out", str(lite), *SMALL, "--set", "model.head=max",
+        "--set", "epochs=6", "--set", "loop.batch=16",
+    )  # fmt: skip
+    step(
+        "train",
+        "run",
+        "mvcnn",
+        "--data",
+        str(studies),
+        "--out",
+        str(mvcnn),
+        *SMALL,
+        "--set",
+        "first.epochs=5",
+        "--set",
+        "epochs=3",
+    )
+    step("train", "compare", str(lite), str(mvcnn))
+    step("train", "explain", str(mvcnn), "--out", str(DEMO / "explain"), "--limit", "6", "--cache", str(DEMO / "cache"))
     sys.stdout.write(
-        f"\nbefore and after, 24 films: {page}\n"
-        f"the dataset:                {DatasetVersion.open(dataset).folder}\n"
-        f"done in {time.monotonic() - started:.0f} s\n"
+        f"\nbefore and after, 24 films:  {page}\n"
+        f"the datasets:                {DatasetVersion.open(dataset).folder} and {DatasetVersion.open(studies).folder}\n"
+        f"the reports:                 {lite / 'report.html'} and {mvcnn / 'report.html'}\n"
+        f"where the model looked:      {DEMO / 'explain' / 'index.html'}\n"
+        f"done in {time.monotonic() - started:.0f} s, {time.monotonic() - built:.0f} s of them for the training part\n"
     )
 
 

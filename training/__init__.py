@@ -1,1 +1,1 @@
-"""How a dataset version becomes a model (nothing here yet: `train` arrives with its first model)."""
+"""How a dataset version becomes a model that one can defend: data, models, the loop, evaluation, explanation."""

@@ -25,7 +25,10 @@ class Bone:
 
 @dataclass(frozen=True)
 class Fracture:
-    """A break across one bone: a dark, jagged line, and the far fragment shifted and turned (mm, degrees)."""
+    """A break across one bone: a dark, jagged line, and the far fragment shifted and turned (mm, degrees).
+
+    A harmless line that looks like one is the same, without shift and turn and less deep.
+    """
 
     bone: int  # index into Body.bones
     at: tuple[float, float]  # the middle of the line
@@ -33,6 +36,7 @@ class Fracture:
     shift: tuple[float, float]  # of the fragment above the line
     turn_deg: float
     gap_mm: float
+    depth: float = 0.85  # share of the bone's shadow that is gone in the middle of the line
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Body:
     density: float = 0.3  # attenuation of flesh at full depth
     cavities: tuple[Points, ...] = ()
     fracture: Fracture | None = None
+    mimic: Fracture | None = None  # a harmless line, across another bone than the fracture
 
 
 @dataclass(frozen=True)
@@ -84,10 +89,10 @@ def render(body: Body, place: Placement, shape: tuple[int, int]) -> tuple[Grey, 
     for cavity in body.cavities:
         air = cv2.GaussianBlur(fill(shape, place(cavity)), (0, 0), max(2.0 * place.scale, 0.8))
         attenuation *= 1 - 0.72 * air.astype(np.float32) / 255
+    lines = {line.bone: line for line in (body.mimic, body.fracture) if line is not None}
     for index, part in enumerate(body.bones):
-        broken = body.fracture is not None and body.fracture.bone == index
-        if broken and body.fracture is not None:
-            _add_broken(attenuation, part, body.fracture, place)
+        if index in lines:
+            _add_broken(attenuation, part, lines[index], place)
         else:
             _add(attenuation, part, place)
     return attenuation, mask
@@ -142,7 +147,7 @@ def _add_broken(attenuation: Grey, part: Bone, fracture: Fracture, place: Placem
     u, v = (x * along[0] + y * along[1]) / norm, (x * across[0] + y * across[1]) / norm
     v = v + 0.9 * np.sin(0.9 * u) + 0.5 * np.sin(2.3 * u + 1)  # the line is jagged
     gap = max(fracture.gap_mm, 1.1 / place.scale)  # never thinner than a pixel: it must be there to be seen
-    dark = 1 - 0.85 * np.exp(-((v / gap) ** 2))
+    dark = 1 - fracture.depth * np.exp(-((v / gap) ** 2))
     attenuation += np.where(v > 0, fragment, shaft) * dark
 
 

@@ -198,11 +198,7 @@ def _mark(grey: Grey, limb: Mask, field: Mask, letter: str, rng: np.random.Gener
 
 def _noise(shape: tuple[int, int], rng: np.random.Generator) -> Grey:
     y, x = rng.integers(_TILE, size=2)
-    rows, columns = shape
-    tile = np.roll(_noise_tile(), (-int(y), -int(x)), (0, 1))
-    if rows > _TILE or columns > _TILE:
-        tile = np.tile(tile, (-(-rows // _TILE), -(-columns // _TILE)))
-    return np.array(tile[:rows, :columns], np.float32)
+    return _noise_tile()[np.ix_((np.arange(shape[0]) + y) % _TILE, (np.arange(shape[1]) + x) % _TILE)]
 
 
 @lru_cache(maxsize=1)

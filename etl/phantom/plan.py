@@ -15,6 +15,7 @@ from etl.phantom import rates
 from etl.phantom.film import Exposure
 from etl.phantom.part_names import PartText, part_text
 from etl.phantom.people import Person, Visit, person, visit
+from etl.phantom.visibility import broken_films, mimic_films
 from etl.phantom.wishes import Mixture
 from etl.phantom.wrist_anatomy import View
 
@@ -41,6 +42,8 @@ class FilmPlan:
     left: bool
     rows_mm: float
     exposure: Exposure
+    mimic: bool = False  # a harmless line is on the film
+    bold: bool = False  # its lines are drawn for small films (lines.py)
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,10 @@ def _study(wish: Mixture, number: int, who: Person, body_part: str, positive: in
     study_uid = uid(wish.seed, "study", number)
     dx = bool(rng.random() < rates.DX)
     count = _film_count(rng, wish)
-    broken = int(rng.integers(count)) if positive else -1
+    broken = (
+        broken_films(np.random.default_rng([wish.seed, 8, number]), wish, count, int(rng.integers(count))) if positive else ()
+    )
+    mimics = mimic_films(np.random.default_rng([wish.seed, 9, number]), wish, count) if body_part == "wrist" else ()
     shared = _Shared(
         body_part,
         rows=rates.SMALL_ROWS if small else rates.LARGE_ROWS if large else float(rng.uniform(*rates.ROWS)),
@@ -162,7 +168,8 @@ def _study(wish: Mixture, number: int, who: Person, body_part: str, positive: in
             sop_instance_uid=uid(wish.seed, "instance", number, index),
             series_instance_uid=uid(wish.seed, "series", number, index if dx else 0),
             number=index + 1,
-            fracture=index == broken,
+            fracture=index in broken,
+            mimic=index in mimics,
         )
         for index in range(count)
     )
@@ -194,7 +201,7 @@ def _film_count(rng: Rng, wish: Mixture) -> int:
 def _film(rng: Rng, wish: Mixture, frame: _Shared, view: View) -> FilmPlan:
     """One film of a study; its seed, UIDs and number are filled in by the caller."""
     wrist = frame.body_part == "wrist"
-    two = wrist and view == "pa" and not frame.small and rng.random() < rates.TWO_WRISTS
+    two = wrist and view == "pa" and not frame.small and rng.random() < rates.TWO_WRISTS and not wish.training
     upside_down = bool(rng.random() < rates.UPSIDE_DOWN) and wrist
     aspect = rng.uniform(1.25, 1.5) if two else rng.uniform(0.74, 0.86)
     rows, columns = _scaled(frame.rows * rng.uniform(0.97, 1.03) * (0.8 if two else 1.0), aspect, wish.scale)
@@ -203,7 +210,9 @@ def _film(rng: Rng, wish: Mixture, frame: _Shared, view: View) -> FilmPlan:
         tilts = (rng.uniform(-10, 10), rng.uniform(-10, 10))
     elif not wrist:
         tilts = (rng.uniform(-8, 8),)
-    return FilmPlan(
+    elif wish.training:
+        tilts = (rng.uniform(-rates.CALM_TILT_DEG, rates.CALM_TILT_DEG),)
+    film = FilmPlan(
         seed=(),
         sop_instance_uid="",
         series_instance_uid="",
@@ -218,6 +227,13 @@ def _film(rng: Rng, wish: Mixture, frame: _Shared, view: View) -> FilmPlan:
         rows_mm=float(rng.uniform(195, 250)),
         exposure=Exposure.drawn(rng, frame.bits, "L" if frame.left else "R"),
     )
+    return _calm(film) if wish.training and wrist else film
+
+
+def _calm(film: FilmPlan) -> FilmPlan:
+    """A close film of the wrist without what costs small films more than it teaches: turned, framed, collimated."""
+    exposure = replace(film.exposure, frame=None, blades=None)
+    return replace(film, bold=True, upside_down=False, rows_mm=rates.CALM_CLOSENESS * film.rows_mm, exposure=exposure)
 
 
 def _tilt(rng: Rng) -> float:

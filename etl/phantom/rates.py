@@ -18,6 +18,9 @@ from pydicom.uid import (
 
 FRACTURE = 0.31
 """Share of the labelled studies that are positive, in every split."""
+VISIBLE: Mapping[int, float] = {1: 0.82, 2: 0.14, 3: 0.04}
+"""With `visible="thesis"`: share of the positive studies whose fracture shows in one part of so many of their films (81, 14
+and 4 % in the thesis; the percent that is missing shows it in all)."""
 VIEWS: Mapping[int, float] = {1: 0.30, 2: 0.48, 3: 0.11, 4: 0.05, 5: 0.02, 6: 0.02, 7: 0.01, 8: 0.01}
 """Share of studies with so many films."""
 OTHER_PARTS = 0.15
@@ -56,6 +59,10 @@ TWO_WRISTS = 0.10
 """Share of PA films that show both wrists."""
 TILTED = (0.55, 0.30, 0.15)
 """Shares of films tilted by up to 5, 5..30 and 30..60 degrees, either way."""
+CALM_CLOSENESS = 0.5
+"""An archive to train on shows so much of the forearm and hand that other films do: what is left is larger."""
+CALM_TILT_DEG = 10.0
+"""Wrists of an archive to train on are tilted by up to so much, either way."""
 UPSIDE_DOWN = 0.08
 """Share of films with the fingers down."""
 BITS_14 = 0.35

@@ -162,8 +162,13 @@ def _tile(rows: int, columns: int, low: NDArray[np.int_], scale: float) -> Grey:
 
 @lru_cache(maxsize=8)
 def _texture(scale: float) -> Grey:
-    noise = np.random.default_rng(7).standard_normal((512, 512)).astype(np.float32)
+    noise = _white()
     fine = cv2.GaussianBlur(noise, (0, 0), max(0.45 * scale, 0.5), borderType=cv2.BORDER_REFLECT)
     coarse = cv2.GaussianBlur(noise, (0, 0), max(1.6 * scale, 1.5), borderType=cv2.BORDER_REFLECT)
     band = fine - coarse
     return np.asarray(np.clip(band / (band.std() + 1e-6), -2.5, 2.5), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _white() -> Grey:
+    return np.random.default_rng(7).standard_normal((512, 512)).astype(np.float32)

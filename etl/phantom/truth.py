@@ -18,6 +18,7 @@ TRUTH_COLUMNS = (
     "parts", "part_boxes", "part_tilts_deg", "tilt_deg", "upside_down", "fracture", "fracture_x",
     "fracture_y",
 )  # fmt: skip
+TRAINING_COLUMNS = (*TRUTH_COLUMNS, "mimic")  # of archives to train on: whether a harmless line is on the film
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Row:
     upside_down: bool | None = None
     fracture: bool | None = None
     fracture_xy: tuple[float, float] | None = None
+    mimic: bool | None = None
     pixels: str = ""
 
 
@@ -44,7 +46,7 @@ def film_row(path: str, study: StudyPlan, film: FilmPlan, exposed: Exposed | Non
     fate, reason = _fate(study)
     row = Row(
         path, study.study_instance_uid, film.sop_instance_uid, fate, reason, study.body_part,
-        film.exposure.wrong_polarity, upside_down=film.upside_down, fracture=film.fracture,
+        film.exposure.wrong_polarity, upside_down=film.upside_down, fracture=film.fracture, mimic=film.mimic,
         pixels=film.sop_instance_uid,
     )  # fmt: skip
     if exposed is None:
@@ -76,12 +78,12 @@ def settled(rows: Iterable[Row]) -> list[Row]:
     return judged
 
 
-def write_truth(path: Path, rows: Sequence[Row]) -> None:
-    """truth.csv, UTF-8, one row per file and frame in the order given."""
+def write_truth(path: Path, rows: Sequence[Row], columns: Sequence[str] = TRUTH_COLUMNS) -> None:
+    """truth.csv, UTF-8, one row per file and frame in the order given; `columns` of TRAINING_COLUMNS."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(TRUTH_COLUMNS)
-        writer.writerows(_cells(row) for row in rows)
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(dict(zip(TRAINING_COLUMNS, _cells(row), strict=True)) for row in rows)
 
 
 def write_labels(path: Path, studies: Sequence[StudyPlan]) -> int:
@@ -105,7 +107,7 @@ def _cells(row: Row) -> list[object]:
         row.source_path, row.study_instance_uid, row.sop_instance_uid, 0, row.fate, row.reason, row.body_part,
         _flag(row.inverted), len(row.boxes), json.dumps([list(box) for box in row.boxes]),
         json.dumps([round(tilt, 2) for tilt in row.tilts_deg]), single, _flag(row.upside_down),
-        _flag(row.fracture), x, y,
+        _flag(row.fracture), x, y, _flag(row.mimic),
     ]  # fmt: skip
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from etl.phantom import rates
 from schemas.errors import RadforgeError
 
+VISIBLE = ("one", "all", "thesis")
+
 
 @dataclass(frozen=True)
 class Mixture:
@@ -17,6 +19,13 @@ class Mixture:
     scale: float  # of every film against its full size
     views: tuple[int, int] | None
     splits: tuple[int, int, int] | None
+    visible: str | None = None  # of VISIBLE: in how many films of a positive study the fracture shows; None is one
+    mimics: float | None = None  # share of the wrist films that show a harmless line
+
+    @property
+    def training(self) -> bool:
+        """Whether the archive is there to train on: bold signs on calm films (lines.py, rates.CALM_TILT_DEG)."""
+        return self.visible is not None or self.mimics is not None
 
 
 def mixture(
@@ -25,6 +34,8 @@ def mixture(
     size: tuple[int, int] | None,
     views: tuple[int, int] | None,
     splits: tuple[int, int, int] | None,
+    visible: str | None = None,
+    mimics: float | None = None,
 ) -> Mixture:
     """Check what was asked for. Raises RadforgeError on contradictions."""
     if splits is not None:
@@ -42,5 +53,9 @@ def mixture(
         raise RadforgeError("no such range", "--views", f"{views[0]}:{views[1]}", "MIN:MAX with 1 <= MIN <= MAX <= 32")
     if size is not None and min(size) < 32:
         raise RadforgeError("too small to show anything", "--size", f"{size[0]}x{size[1]}", "at least 32x32")
+    if visible not in (None, *VISIBLE):
+        raise RadforgeError("no such choice", "--visible", repr(visible), " or ".join(VISIBLE))
+    if mimics is not None and not 0 <= mimics <= 1:
+        raise RadforgeError("no such share", "--mimics", str(mimics), "0 to 1")
     scale = 1.0 if size is None else min(1.0, *(a / b for a, b in zip(size, rates.MEDIAN_SIZE, strict=True)))
-    return Mixture(studies, seed, scale, views, splits)
+    return Mixture(studies, seed, scale, views, splits, visible, mimics)

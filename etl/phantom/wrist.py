@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from etl.phantom.body import DRAWN_PX, Film, Part, box_of, film_of, render, tone, wrap_deg
+from etl.phantom.lines import LINES_BELOW_MM, Lines, with_lines
 from etl.phantom.tissue import Grey, Mask, Placement
 from etl.phantom.wrist_anatomy import View, wrist_body
 
@@ -22,18 +23,19 @@ def draw_wrist(
     mirrored: bool = False,
     rows_mm: float = 220.0,
     centre: tuple[float, float] = (0.5, 0.5),
+    lines: Lines | None = None,
 ) -> Film:
     """One wrist on a film of rows x columns pixels that shows `rows_mm` of height; noise-free, air 0.
 
     `tilt_deg`: the counter-clockwise turn of the picture that makes the limb upright (fingers up);
     `upside_down` adds 180 degrees. `centre`: where on the film (fractions of columns, rows) the carpals lie.
-    The same `rng` state draws the same wrist with and without `fracture`. Films longer than DRAWN_PX are
-    drawn small and enlarged.
+    The same `rng` state draws the same wrist with and without `fracture`, or bold `lines` in its place.
+    Films longer than DRAWN_PX are drawn small and enlarged.
     """
     shrink = min(1.0, DRAWN_PX / max(rows, columns))
     shape = (max(round(rows * shrink), 1), max(round(columns * shrink), 1))
-    body = wrist_body(rng, view, fracture)
-    origin = (0.0, float(rng.uniform(0, 25)))
+    body = wrist_body(rng, view, fracture) if lines is None else with_lines(wrist_body(rng, view), view, lines)
+    origin = (0.0, float(rng.uniform(0, 25)) - (0.0 if lines is None else LINES_BELOW_MM))
     place = Placement(
         scale=shape[0] / rows_mm,
         tilt_deg=wrap_deg(tilt_deg + (180.0 if upside_down else 0.0)),

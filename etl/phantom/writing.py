@@ -17,9 +17,10 @@ from etl.phantom.body import Film
 from etl.phantom.delivery import Delivery, name_of, place_of
 from etl.phantom.dicom_files import film_file, to_bytes
 from etl.phantom.film import Exposed, expose
+from etl.phantom.lines import Lines
 from etl.phantom.plan import FilmPlan, StudyPlan, plan
 from etl.phantom.rates import SCATTERED
-from etl.phantom.truth import Row, film_row, settled, write_labels, write_truth
+from etl.phantom.truth import TRAINING_COLUMNS, TRUTH_COLUMNS, Row, film_row, settled, write_labels, write_truth
 from etl.phantom.wishes import mixture
 from etl.phantom.wrist import draw_two_wrists, draw_wrist
 from schemas.errors import RadforgeError
@@ -57,6 +58,8 @@ def draw(
     size: tuple[int, int] | None = None,
     views: tuple[int, int] | None = None,
     splits: tuple[int, int, int] | None = None,
+    visible: str | None = None,
+    mimics: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PhantomSummary:
     """Draw `out`/archive, `out`/labels.csv and `out`/truth.csv; the same arguments give the same bytes.
@@ -64,11 +67,13 @@ def draw(
     `studies` labelled wrist studies (40, or the sum of `splits`); other body parts, an axial study (from 10
     studies on) and files that are no films come on top. `size` (rows, columns): what the median film is
     scaled down to, all others in proportion. `views` (min, max) films a study. `splits` (train, val, test):
-    that many labelled studies each. `progress(done, total)` is called after every study.
+    that many labelled studies each. `visible` (in how many films of a positive study the fracture shows) and
+    `mimics` (share of the films with a fainter, harmless line) make an archive to train on: bold lines
+    (lines.py) on calm films (one wrist, hardly tilted). `progress(done, total)` is called after every study.
     Raises RadforgeError when the wishes contradict each other or `out` is a file or a folder with something
     in it.
     """
-    wish = mixture(studies, seed, size, views, splits)
+    wish = mixture(studies, seed, size, views, splits, visible, mimics)
     _must_be_free(out)
     cv2.setNumThreads(1)  # the bytes must not depend on how many cores there are
     planned = plan(wish)
@@ -89,7 +94,7 @@ def draw(
     if index is not None:
         rows.append(Row(index, fate="drop", reason="dicomdir"))
     rows = settled(rows)
-    write_truth(out / "truth.csv", rows)
+    write_truth(out / "truth.csv", rows, TRAINING_COLUMNS if wish.training else TRUTH_COLUMNS)
     labelled = write_labels(out / "labels.csv", planned)
     fates = Counter(row.fate for row in rows)
     return PhantomSummary(
@@ -136,6 +141,7 @@ def drawing(study: StudyPlan, film: FilmPlan) -> Film:
         tilt_deg=film.tilts_deg[0],
         upside_down=film.upside_down,
         fracture=film.fracture,
+        lines=Lines(film.fracture, film.mimic, film.seed) if film.bold else None,
         view=film.view,
         mirrored=film.left,
         rows_mm=film.rows_mm,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from cluster.progress import Reporter
 from etl import phantom
 from etl.order import Built, Order
-from etl.progress import Reporter
 from etl.run import run
 from schemas.loading import load
 from schemas.recipe import EtlRecipe

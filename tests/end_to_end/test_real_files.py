@@ -11,8 +11,8 @@ import pydicom
 import pytest
 from rich.console import Console
 
+from cluster.progress import Reporter
 from etl.order import Built, Order
-from etl.progress import Reporter
 from etl.run import run
 from etl.verify import verify
 from schemas.dataset import DatasetVersion

@@ -20,8 +20,9 @@ import pytest
 
 from etl.phantom import draw, rates
 from etl.phantom.encoding import ENCAPSULATED, NATIVE
+from etl.phantom.lines import MIMIC_DEPTH, Lines
 from etl.phantom.plan import StudyPlan, plan
-from etl.phantom.truth import TRUTH_COLUMNS
+from etl.phantom.truth import TRAINING_COLUMNS, TRUTH_COLUMNS
 from etl.phantom.wishes import Mixture, mixture
 from etl.phantom.wrist import draw_two_wrists, draw_wrist
 from etl.phantom.writing import draw_film, drawing
@@ -286,6 +287,87 @@ def test_progress_counts_up_to_the_number_of_studies(tmp_path: Path) -> None:
     assert seen == [(done, summary.studies) for done in range(1, summary.studies + 1)]
 
 
+def shown(studies: list[StudyPlan]) -> list[tuple[int, int]]:
+    """How many films of how many show the fracture, for each positive study."""
+    return [(sum(film.fracture for film in study.films), len(study.films)) for study in studies if study.label == 1]
+
+
+def test_without_the_flags_of_training_an_archive_is_what_it_was_before_them(tmp_path: Path) -> None:
+    draw(tmp_path / "o", 2, 3, size=(48, 40), views=(1, 1))
+    found = {name: digest(tmp_path / "o")[name][:16] for name in ("labels.csv", "truth.csv")}
+    assert found == {"labels.csv": "8dbdb6c0d0a64473", "truth.csv": "734938eaac9153e5"}
+
+
+def test_visible_one_shows_a_fracture_in_one_film_of_a_positive_study_and_all_in_each() -> None:
+    wishes = {"studies": 80, "views": (2, 4)}
+    assert {films for films, _ in shown(plans(**wishes, visible="one"))} == {1}
+    assert all(films == count for films, count in shown(plans(**wishes, visible="all")))
+    broken = [film for study in plans(**wishes, visible="all") if not study.label for film in study.films if film.fracture]
+    assert broken == []
+
+
+def test_visible_thesis_shows_it_in_all_films_of_81_percent_half_of_14_and_a_third_of_4() -> None:
+    positive = shown(plans(studies=3000, views=(6, 6), visible="thesis"))
+    shares = {films: count / len(positive) for films, count in Counter(films for films, _ in positive).items()}
+    assert shares == pytest.approx({6: 0.82, 3: 0.14, 2: 0.04}, abs=0.035)
+    assert {films for films, _ in shown(plans(studies=900, views=(1, 1), visible="thesis"))} == {1}
+
+
+def test_mimics_are_on_the_wished_share_of_films_of_either_class_and_never_labelled() -> None:
+    studies = plans(studies=900, views=(2, 4), visible="one", mimics=0.35)
+    for label in (0, 1):
+        films = [film for study in studies if study.label == label for film in study.films]
+        assert np.mean([film.mimic for film in films]) == pytest.approx(0.35, abs=0.04)
+    without = plans(studies=900, views=(2, 4), visible="one")
+    assert [study.label for study in studies] == [study.label for study in without]
+    assert shown(studies) == shown(without)
+
+
+def test_an_archive_to_train_on_is_drawn_the_same_from_the_same_seed_and_tells_its_lines(tmp_path: Path) -> None:
+    wishes = {"size": (64, 52), "views": (2, 3), "visible": "one", "mimics": 0.5}
+    draw(tmp_path / "a", 8, 3, **wishes)  # type: ignore[arg-type]
+    draw(tmp_path / "b", 8, 3, **wishes)  # type: ignore[arg-type]
+    assert digest(tmp_path / "a") == digest(tmp_path / "b")
+    rows = rows_of(tmp_path / "a" / "truth.csv")
+    assert tuple(rows[0]) == TRAINING_COLUMNS
+    labels = {row["StudyInstanceUID"]: row["fracture"] for row in rows_of(tmp_path / "a" / "labels.csv")}
+    kept = [row for row in rows if row["fate"] == "record"]
+    broken = Counter(row["study_instance_uid"] for row in kept if row["fracture"] == "true")
+    assert broken == {study: 1 for study, label in labels.items() if label == "1"}
+    assert all((row["fracture_x"] != "") == (row["fracture"] == "true") for row in kept)
+    assert {row["mimic"] for row in kept} == {"true", "false"}
+
+
+def test_a_bold_fracture_is_darker_than_a_mimic_and_both_are_pixels_wide_on_a_small_film() -> None:
+    for seed in range(6):
+        films = {
+            (fracture, mimic): draw_wrist(
+                np.random.default_rng(seed), 128, 96, rows_mm=150, view="pa", lines=Lines(fracture, mimic, (seed,))
+            )
+            for fracture, mimic in ((False, False), (True, False), (False, True))
+        }
+        whole = films[False, False].pixels
+        fracture, mimic = (whole - films[key].pixels for key in ((True, False), (False, True)))
+        assert fracture.max() > 1.25 * mimic.max() > 0
+        assert (np.maximum(fracture, 0) > 0.5 * fracture.max()).any(1).sum() >= 3
+        assert films[False, True].fracture_xy is None
+        x, y = films[True, False].fracture_xy or (0.0, 0.0)
+        around = (slice(round(y) - 4, round(y) + 5), slice(round(x) - 4, round(x) + 5))
+        assert fracture[around].max() > 0.12
+    assert MIMIC_DEPTH < 1
+
+
+def test_films_to_train_on_are_single_wrists_upright_and_without_frames() -> None:
+    films = [
+        film for study in plans(studies=200, views=(2, 4), mimics=0.0) if study.body_part == "wrist" for film in study.films
+    ]
+    bold = [film for film in films if film.bold]
+    assert len(bold) == len(films) - rates.AXIAL_INSTANCES
+    assert {len(film.tilts_deg) for film in bold} == {1}
+    assert max(abs(film.tilts_deg[0]) for film in bold) <= rates.CALM_TILT_DEG
+    assert not any(film.upside_down or film.exposure.frame for film in bold)
+
+
 @pytest.mark.parametrize(
     "wishes",
     [
@@ -294,6 +376,8 @@ def test_progress_counts_up_to_the_number_of_studies(tmp_path: Path) -> None:
         {"views": (3, 2)},
         {"size": (8, 8)},
         {"splits": (0, 0, 0)},
+        {"visible": "some"},
+        {"mimics": 1.5},
     ],
 )
 def test_contradictory_wishes_are_told_and_nothing_is_written(tmp_path: Path, wishes: dict[str, object]) -> None:

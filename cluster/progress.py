@@ -26,6 +26,7 @@ class Stage:
         self._name, self._total, self._unit, self._console, self._bar = name, total, unit, console, bar
         self._task = bar.add_task(name, total=total, rate="") if bar else None
         self._done = 0
+        self._note = ""
         self._counted_from = 0
         self._started = self._last = time.monotonic()
 
@@ -34,11 +35,13 @@ class Stage:
         self._counted_from += count
         self.advance(count)
 
-    def advance(self, count: int) -> None:
-        """Count `count` more as done."""
+    def advance(self, count: int, note: str = "") -> None:
+        """Count `count` more as done; `note` is shown beside the speed, e.g. a loss."""
         self._done += count
+        self._note = note or self._note
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=self._done, rate=f"{self.rate:.1f} {self._unit}/s")
+            rate = f"{self.rate:.1f} {self._unit}/s"
+            self._bar.update(self._task, completed=self._done, rate=f"{self._note} {rate}".strip())
         elif time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             self._console.print(self._line(), highlight=False)
@@ -59,7 +62,7 @@ class Stage:
         left = (self._total - self._done) / self.rate if self.rate else 0
         return (
             f"{self._name}: {self._done:,} of {self._total:,} {self._unit} ({100 * self._done / max(self._total, 1):.0f} %), "
-            f"{self.rate:.1f}/s, about {left:.0f} s left"
+            f"{self.rate:.1f}/s, about {left:.0f} s left" + (f", {self._note}" if self._note else "")
         )
 
 

@@ -1,0 +1,28 @@
+"""`make thesis`: dataset, runs, docs/results.md. Interrupted, it goes on where it stopped."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.thesis.table import page, total_minutes
+from tests.thesis.work import make_dataset, train_all
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def main() -> None:
+    """Everything, in order."""
+    make_dataset(say)
+    refusals = train_all(say)
+    path = Path("docs/results.md")
+    path.write_text(page(refusals, total_minutes()), "utf-8")
+    say(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""From predictions to numbers, intervals, curves and a report. NumPy, SciPy and scikit-learn; never torch."""
