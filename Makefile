@@ -3,14 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv demo test acceptance check bench format docs update clean
+.PHONY: help venv demo test acceptance check bench thesis format docs update clean
 
 help:
-	@echo "make demo        a drawn raw archive, a dataset from it, a look into it"
+	@echo "make demo        a drawn raw archive, a dataset from it, two models trained on it"
 	@echo "make test        the tests"
 	@echo "make acceptance  the long tests: many kills, many seeds"
 	@echo "make check       ruff, mypy, import rules"
 	@echo "make bench       speed and memory, as ratios"
+	@echo "make thesis      the thesis' story on drawn films: trains for about an hour, goes on where it stopped"
 	@echo "make format      ruff format and fixes"
 	@echo "make docs        the generated pages"
 	@echo "make update      newest versions into constraints.txt"
@@ -42,6 +43,9 @@ check: venv
 bench: venv
 	$(BIN)/python -m tests.benchmark
 
+thesis: venv
+	$(BIN)/python -m tests.thesis
+
 format: venv
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -57,5 +61,5 @@ update:
 	rm -rf .venv-update
 
 clean:
-	rm -rf .venv .venv-update demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .venv-update demo thesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,6 +9,7 @@ import pytest
 
 from etl.cli import app
 from tests.generate_docs import PAGES
+from training.cli import app as train_app
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,7 +22,8 @@ def test_generated_pages_are_what_would_be_generated(path: str) -> None:
 def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
 
-    missing = [command.name for command in app.registered_commands if f"etl {command.name}" not in readme]
+    commands = [f"etl {c.name}" for c in app.registered_commands] + [f"train {c.name}" for c in train_app.registered_commands]
+    missing = [command for command in commands if command not in readme]
 
     assert missing == []
 

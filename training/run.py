@@ -48,7 +48,12 @@ def run(order: Order, say: Reporter) -> TrainingRun | None:
             _train(order, films, network, goes_on, ranks, say)
             return None
         with run_folder.locked(order.folder):
-            _train(order, films, network, goes_on, ranks, say)
+            try:
+                _train(order, films, network, goes_on, ranks, say)
+            except stopping.Stopped as stopped:
+                if stopped.number in stopping.WARNINGS:
+                    (order.folder / "again").touch()
+                raise
     return TrainingRun(order.folder)
 
 
@@ -83,11 +88,6 @@ def _train(order: Order, films: Films, network: MultiView, goes_on: bool, ranks:
     scene = Scene(recipe, films, pictures, BinaryLabel(), ranks, folder, journal, say, _facts(order, films))
     try:
         progress = train(scene, network, state)
-    except stopping.Stopped as stopped:
-        if ranks.first and stopped.number in stopping.WARNINGS:
-            (folder / "again").touch()
-        ranks.wait()
-        raise
     finally:
         journal.close()
     _finish(order, films, pictures, progress, record, ranks, say)

@@ -37,6 +37,7 @@ class Fracture:
     turn_deg: float
     gap_mm: float
     depth: float = 0.85  # share of the bone's shadow that is gone in the middle of the line
+    rim: float = 0.0  # by which share the shadow is denser where the broken ends are pressed together, beside the line
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,8 @@ def _add_broken(attenuation: Grey, part: Bone, fracture: Fracture, place: Placem
     v = v + 0.9 * np.sin(0.9 * u) + 0.5 * np.sin(2.3 * u + 1)  # the line is jagged
     gap = max(fracture.gap_mm, 1.1 / place.scale)  # never thinner than a pixel: it must be there to be seen
     dark = 1 - fracture.depth * np.exp(-((v / gap) ** 2))
+    if fracture.rim:
+        dark += fracture.rim * np.exp(-(((np.abs(v) - 2 * gap) / gap) ** 2))
     attenuation += np.where(v > 0, fragment, shaft) * dark
 
 

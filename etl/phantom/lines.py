@@ -1,7 +1,9 @@
 """Fractures, and harmless lines that mimic them, bold enough to be learnt from small films.
 
-A hairline is thinner than a pixel of a film of 128 rows (1.7 mm), and no few hundred studies teach it. These lines gape by
-GAP_MM, whatever the film's size, as a displaced fracture's do: 2 to 3 of those pixels between the points of half depth.
+A hairline is thinner than a pixel of a film of 128 rows (1.2 mm), and a few hundred studies do not teach it. These lines gape
+by GAP_MM whatever the film's size: some three of those pixels between the points of half depth. The gaps between the bones of
+hand and wrist are such lines too, so that a dark line alone is hardly learnt; what sets a fracture apart is that the bone
+beside it is denser, as in ends that are driven into each other (RIM).
 """
 
 from __future__ import annotations
@@ -14,19 +16,18 @@ from etl.phantom.body import Body, Fracture
 from etl.phantom.tissue import Points
 from etl.phantom.wrist_anatomy import View
 
-GAP_MM = (2.0, 2.6)
+GAP_MM = (2.4, 3.0)
 """Where a line's depth has fallen to 1/e, from its middle; it looks 1.7 times as wide."""
 DEPTH = 0.95
 """Share of the bone's shadow that a fracture takes away in the middle of the line."""
-MIMIC_DEPTH = 0.35
-"""The same of a harmless line (a vessel's channel, a growth plate's scar)."""
+RIM = 0.8
+"""By which share bone is denser beside a fracture, where the broken ends are driven into each other."""
+MIMIC = 0.45
+"""Depth and rim of a harmless line (a vessel's channel, a growth plate's scar), as a share of a fracture's."""
 STEP = 0.8
 """Share of the fractures whose fragment is displaced; the others are a line only."""
 REACH_MM = (-34.0, -11.0)
 """Between which heights a line crosses the forearm; the joint is at 0, and every film shows this much of it."""
-
-LINES_BELOW_MM = 22.0
-"""By so much the middle of such a film lies lower on the body than that of other films."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,14 @@ def with_lines(body: Body, view: View, lines: Lines) -> Body:
     if rng.random() < STEP:
         shift = (float(rng.choice([-1, 1]) * rng.uniform(2.0, 4.5)), float(rng.uniform(-1.0, 0.5)))
         fracture = replace(fracture, shift=shift, turn_deg=float(rng.uniform(-10, 10)))
-    mimic = replace(mimic, depth=MIMIC_DEPTH)
+    mimic = replace(mimic, depth=MIMIC * DEPTH, rim=MIMIC * RIM)
     return replace(body, fracture=fracture if lines.fracture else None, mimic=mimic if lines.mimic else None)
 
 
 def _line(rng: np.random.Generator, body: Body, bone: int) -> Fracture:
-    y, slope, gap = rng.uniform(*REACH_MM), rng.uniform(-0.35, 0.35), rng.uniform(*GAP_MM)
+    y, slope, gap = rng.uniform(*REACH_MM), rng.uniform(-0.25, 0.25), rng.uniform(*GAP_MM)
     at = (_middle(body.bones[bone].outline, y), float(y))
-    return Fracture(bone, at, float(slope), (0.0, 0.0), 0.0, float(gap), DEPTH)
+    return Fracture(bone, at, float(slope), (0.0, 0.0), 0.0, float(gap), DEPTH, RIM)
 
 
 def _middle(outline: Points, y: float) -> float:

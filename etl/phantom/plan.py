@@ -104,7 +104,7 @@ def _labels(wish: Mixture) -> list[int]:
     rng = np.random.default_rng([wish.seed, 1])
     labels: list[int] = []
     for count in wish.splits or (wish.studies,):
-        positive = round(rates.FRACTURE * count)
+        positive = round((rates.CALM_FRACTURE if wish.training else rates.FRACTURE) * count)
         if count >= 2:
             positive = min(max(positive, 1), count - 1)
         block = np.zeros(count, int)
@@ -231,7 +231,7 @@ def _film(rng: Rng, wish: Mixture, frame: _Shared, view: View) -> FilmPlan:
 
 
 def _calm(film: FilmPlan) -> FilmPlan:
-    """A close film of the wrist without what costs small films more than it teaches: turned, framed, collimated."""
+    """A close film of the wrist without what costs small films more than it teaches: half a turn, a frame, blades."""
     exposure = replace(film.exposure, frame=None, blades=None)
     return replace(film, bold=True, upside_down=False, rows_mm=rates.CALM_CLOSENESS * film.rows_mm, exposure=exposure)
 

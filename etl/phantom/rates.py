@@ -18,6 +18,8 @@ from pydicom.uid import (
 
 FRACTURE = 0.31
 """Share of the labelled studies that are positive, in every split."""
+CALM_FRACTURE = 0.5
+"""The same of an archive to train on: its few studies teach most when both classes are as large."""
 VISIBLE: Mapping[int, float] = {1: 0.82, 2: 0.14, 3: 0.04}
 """With `visible="thesis"`: share of the positive studies whose fracture shows in one part of so many of their films (81, 14
 and 4 % in the thesis; the percent that is missing shows it in all)."""
@@ -59,8 +61,8 @@ TWO_WRISTS = 0.10
 """Share of PA films that show both wrists."""
 TILTED = (0.55, 0.30, 0.15)
 """Shares of films tilted by up to 5, 5..30 and 30..60 degrees, either way."""
-CALM_CLOSENESS = 0.5
-"""An archive to train on shows so much of the forearm and hand that other films do: what is left is larger."""
+CALM_CLOSENESS = 0.65
+"""Films of an archive to train on show so much of the height that others show: the wrist is larger, the fingers are off."""
 CALM_TILT_DEG = 10.0
 """Wrists of an archive to train on are tilted by up to so much, either way."""
 UPSIDE_DOWN = 0.08

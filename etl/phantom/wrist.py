@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from etl.phantom.body import DRAWN_PX, Film, Part, box_of, film_of, render, tone, wrap_deg
-from etl.phantom.lines import LINES_BELOW_MM, Lines, with_lines
+from etl.phantom.lines import Lines, with_lines
 from etl.phantom.tissue import Grey, Mask, Placement
 from etl.phantom.wrist_anatomy import View, wrist_body
 
@@ -35,7 +35,7 @@ def draw_wrist(
     shrink = min(1.0, DRAWN_PX / max(rows, columns))
     shape = (max(round(rows * shrink), 1), max(round(columns * shrink), 1))
     body = wrist_body(rng, view, fracture) if lines is None else with_lines(wrist_body(rng, view), view, lines)
-    origin = (0.0, float(rng.uniform(0, 25)) - (0.0 if lines is None else LINES_BELOW_MM))
+    origin = (0.0, float(rng.uniform(0, 25)))
     place = Placement(
         scale=shape[0] / rows_mm,
         tilt_deg=wrap_deg(tilt_deg + (180.0 if upside_down else 0.0)),

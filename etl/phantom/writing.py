@@ -69,7 +69,8 @@ def draw(
     scaled down to, all others in proportion. `views` (min, max) films a study. `splits` (train, val, test):
     that many labelled studies each. `visible` (in how many films of a positive study the fracture shows) and
     `mimics` (share of the films with a fainter, harmless line) make an archive to train on: bold lines
-    (lines.py) on calm films (one wrist, hardly tilted). `progress(done, total)` is called after every study.
+    (lines.py) on close films of one wrist, hardly tilted, without frame and collimation.
+    `progress(done, total)` is called after every study.
     Raises RadforgeError when the wishes contradict each other or `out` is a file or a folder with something
     in it.
     """

@@ -92,6 +92,8 @@ def main() -> None:
             rates[workers] = count / seconds
             say(f"  {workers} worker{'s' if workers > 1 else ' '}       {rates[workers]:>9.2f} films/s")
         say(f"  ratio           {rates[2] / rates[1]:>9.2f}")
+        done = call([sys.executable, "-m", "tests.benchmark.training", str(scratch)], timeout_s=900)
+        say(done.stdout if done.code == 0 else done.stderr)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import pytest
 
 from etl.phantom import draw, rates
 from etl.phantom.encoding import ENCAPSULATED, NATIVE
-from etl.phantom.lines import MIMIC_DEPTH, Lines
+from etl.phantom.lines import Lines
 from etl.phantom.plan import StudyPlan, plan
 from etl.phantom.truth import TRAINING_COLUMNS, TRUTH_COLUMNS
 from etl.phantom.wishes import Mixture, mixture
@@ -354,7 +354,7 @@ def test_a_bold_fracture_is_darker_than_a_mimic_and_both_are_pixels_wide_on_a_sm
         x, y = films[True, False].fracture_xy or (0.0, 0.0)
         around = (slice(round(y) - 4, round(y) + 5), slice(round(x) - 4, round(x) + 5))
         assert fracture[around].max() > 0.12
-    assert MIMIC_DEPTH < 1
+        assert fracture[around].min() < -0.05  # denser beside it
 
 
 def test_films_to_train_on_are_single_wrists_upright_and_without_frames() -> None:
@@ -365,7 +365,7 @@ def test_films_to_train_on_are_single_wrists_upright_and_without_frames() -> Non
     assert len(bold) == len(films) - rates.AXIAL_INSTANCES
     assert {len(film.tilts_deg) for film in bold} == {1}
     assert max(abs(film.tilts_deg[0]) for film in bold) <= rates.CALM_TILT_DEG
-    assert not any(film.upside_down or film.exposure.frame for film in bold)
+    assert not any(film.upside_down or film.exposure.frame or film.exposure.blades for film in bold)
 
 
 @pytest.mark.parametrize(

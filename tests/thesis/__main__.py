@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from tests.thesis.curves import draw
 from tests.thesis.table import page, total_minutes
 from tests.thesis.work import make_dataset, train_all
 
@@ -21,7 +22,9 @@ def main() -> None:
     refusals = train_all(say)
     path = Path("docs/results.md")
     path.write_text(page(refusals, total_minutes()), "utf-8")
-    say(f"written: {path}")
+    curves = Path("docs/guides/mvcnn-curves.png")
+    draw(curves)
+    say(f"written: {path}, {curves}")
 
 
 if __name__ == "__main__":

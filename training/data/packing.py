@@ -17,6 +17,7 @@ from schemas.dataset import DatasetVersion
 from schemas.errors import RadforgeError
 from schemas.train_recipe import Data
 from training.data.fit import fit
+from training.loop import stopping
 
 _NAMED = 5
 
@@ -46,6 +47,7 @@ def pack(file: IO[bytes], rows: pa.Table, version: DatasetVersion, data: Data, l
             for image in pool.map(store, range(rows.num_rows), rows.to_pylist()):
                 bad += [image] if image else []
                 stage.advance(1)
+                stopping.check()
     finally:
         pool.shutdown(cancel_futures=True)
     if bad:

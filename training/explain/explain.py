@@ -1,10 +1,12 @@
 """`train explain`: why a run calls studies what it calls them, picture by picture.
 
-OUT/index.html                          all of it on one page
-OUT/<study_id>/<image_id>.png           the picture with its heat
-OUT/<study_id>/<image_id>.heat.png      the heat in the stored film's coordinates (`back` says how to read it)
-OUT/explain.parquet                     a row a picture: files.ROWS
-OUT/explain.json                        what this function gives back
+    OUT/index.html                          all of it on one page
+    OUT/<study_id>/<image_id>.png           the picture with its heat
+    OUT/<study_id>/<image_id>.heat.png      the heat in the stored film's coordinates (`back` says how to read it)
+    OUT/explain.parquet                     a row a picture: files.ROWS
+    OUT/explain.json                        what `explain` gives back
+
+Studies of the split that were found and the worst mistakes are shown; the pointing score looks at all that were found.
 """
 
 from __future__ import annotations

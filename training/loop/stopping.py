@@ -26,6 +26,12 @@ def asked() -> int:
     return _asked[0] if _asked else 0
 
 
+def check() -> None:
+    """For work outside the steps, which has nothing to save. Raises Stopped when a signal came."""
+    if _asked:
+        raise Stopped(_asked[0])
+
+
 def forget() -> None:
     """As if none had come."""
     _asked.clear()
