@@ -7,9 +7,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from schemas.training_run import TrainingRun
 from tests.thesis.arms import SEEDS
-from tests.thesis.work import run_folder
+from tests.thesis.work import finished
 
 STORY = {
     "mvcnn_words": ("the thesis' words: frozen, no norm", "tab:red"),
@@ -23,9 +22,9 @@ def draw(path: Path) -> None:
     figure = Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots(1, 2)
     for key, (title, colour) in STORY.items():
-        for seed in SEEDS:
-            rows = [r for r in TrainingRun.open(run_folder(key, seed)).metrics().to_pylist() if r["split"] == "val"]
-            _lines(axes, rows, colour, title if seed == SEEDS[0] else None)
+        for run in finished(key):
+            rows = [r for r in run.metrics().to_pylist() if r["split"] == "val"]
+            _lines(axes, rows, colour, title if run.record.seed == SEEDS[0] else None)
     axes[0].set(title="AUC of validation studies", xlabel="epoch", ylim=(0.35, 1.01))
     axes[1].set(title="loss on validation (0.693 is a coin)", xlabel="epoch", ylim=(0, 1))
     axes[1].axhline(0.6931, color="grey", linewidth=0.8)

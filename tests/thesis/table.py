@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from schemas.training_run import TrainingRun
 from tests.thesis.arms import ARMS, SEEDS, Arm
-from tests.thesis.work import PHANTOM, run_folder
+from tests.thesis.work import PHANTOM, finished
 from training.evaluate.cases import Cases
 from training.evaluate.decision import read_decision
 from training.evaluate.intervals import interval, resampled
@@ -34,9 +33,9 @@ class Scored:
 
 def scored(arm: Arm, rule: str, figure: str) -> Scored | None:
     """A figure of a rule, the mean over the seeds; its interval resamples the patients, the same for every seed."""
-    runs = [TrainingRun.open(run_folder(arm.key, seed)) for seed in SEEDS]
+    runs = finished(arm.key)
     rules = [cases_by_rule(run.predictions("test")) for run in runs]
-    if any(rule not in each for each in rules):
+    if not rules or any(rule not in each for each in rules):
         return None
     thresholds = [read_decision(run.folder).of(rule).threshold for run in runs]
     values = [_value(each[rule], threshold, figure) for each, threshold in zip(rules, thresholds, strict=True)]
@@ -66,6 +65,12 @@ def page(refusals: Mapping[str, str], minutes: float) -> str:
         lines += ["|---|---|---|---|---|---|---|---|---|"]
         lines += [_row(arm, refusals) for arm in ARMS if arm.group == group or (arm.key == "rx_lite" and group != "Models")]
     stuck = [arm.key for arm in ARMS if not arm.refused and _stuck(arm)]
+    missing = sum(len(SEEDS) - len(finished(arm.key)) for arm in ARMS if not arm.refused)
+    if missing:
+        lines += [
+            "",
+            f"**{missing} runs of {len(SEEDS) * (len(ARMS) - 1)} are not made yet**; `make thesis` goes on with them.",
+        ]
     lines += ["", f"Arms with a run that said it has not left chance: {', '.join(stuck) or 'none'}."]
     lines += [f"All runs together: {minutes:.0f} minutes of training."]
     return "\n".join(lines) + "\n"
@@ -74,6 +79,8 @@ def page(refusals: Mapping[str, str], minutes: float) -> str:
 def _row(arm: Arm, refusals: Mapping[str, str]) -> str:
     if arm.refused:
         return f"| {arm.title} | refused: {refusals.get(arm.key, '')} | | | | | | | |"
+    if not finished(arm.key):
+        return f"| {arm.title} | not run yet | | | | | | | |"
     accuracy = [scored(arm, rule, "accuracy") for rule in RULES]
     own = "aggregator" if accuracy[-1] is not None else "max"
     shown = accuracy[-1] or accuracy[2]
@@ -81,16 +88,16 @@ def _row(arm: Arm, refusals: Mapping[str, str]) -> str:
     assert shown is not None
     seeds = " ".join(f"{value:.3f}" for value in shown.seeds)
     cells = [arm.title, *("-" if each is None else str(each) for each in accuracy), str(auc), seeds]
-    cells += [f"{_stuck(arm)} of {len(SEEDS)}", f"{np.mean(_minutes(arm)):.1f}"]
+    cells += [f"{_stuck(arm)} of {len(finished(arm.key))}", f"{np.mean(_minutes(arm)):.1f}"]
     return "| " + " | ".join(cells) + " |"
 
 
 def _stuck(arm: Arm) -> int:
-    return sum(bool(TrainingRun.open(run_folder(arm.key, seed)).record.warnings) for seed in SEEDS)
+    return sum(bool(run.record.warnings) for run in finished(arm.key))
 
 
 def _minutes(arm: Arm) -> Sequence[float]:
-    return [TrainingRun.open(run_folder(arm.key, seed)).record.elapsed_s / 60 for seed in SEEDS]
+    return [run.record.elapsed_s / 60 for run in finished(arm.key)]
 
 
 def total_minutes() -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cluster.pool import cores
 from cluster.shell import Finished, call
+from schemas.dataset import newest_version
 from schemas.training_run import TrainingRun
 from tests.thesis.arms import ARMS, SEEDS, Arm
 
@@ -39,7 +40,9 @@ def run_folder(arm: str, seed: int) -> Path:
 
 
 def make_dataset(say: Callable[[str], None]) -> None:
-    """Draw the archive and build its version, unless they are there."""
+    """Draw the archive and build its version, unless they are there: runs made on one version stay comparable."""
+    if newest_version(DATASET) is not None:
+        return
     raw = WORK / "raw"
     if not (raw / "labels.csv").is_file():
         say(f"drawing: etl phantom {raw} {' '.join(PHANTOM)}")
@@ -50,7 +53,7 @@ def make_dataset(say: Callable[[str], None]) -> None:
     )  # fmt: skip
 
 
-def train_all(say: Callable[[str], None]) -> dict[str, str]:
+def train_all(say: Callable[[str], None], *, only_refused: bool = False) -> dict[str, str]:
     """Every arm and seed, as many at a time as there are cores; returns what refused arms said."""
     done: dict[tuple[str, int], threading.Event] = {(arm.key, seed): threading.Event() for arm in ARMS for seed in SEEDS}
     refusals: dict[str, str] = {}
@@ -65,16 +68,22 @@ def train_all(say: Callable[[str], None]) -> dict[str, str]:
                 if arm.refused:
                     refusals[arm.key] = f"exit {ended.code}: {ended.stderr.strip()}"
                 elif ended.code:
-                    raise SystemExit(f"{arm.key} seed {seed}: exit {ended.code}\n{ended.stderr[-2000:]}")
+                    say(f"{arm.key} seed {seed}: exit {ended.code}\n{ended.stderr[-2000:]}")
+                    raise SystemExit(1)
                 say(f"{arm.key} seed {seed}: done")
         finally:
             done[arm.key, seed].set()
 
     with ThreadPoolExecutor(cores()) as pool:
-        jobs = [pool.submit(one, arm, seed) for arm in ARMS for seed in (SEEDS[:1] if arm.refused else SEEDS)]
+        # Seed by seed, so that a table made before the end has every arm.
+        jobs = [pool.submit(one, arm, seed) for seed in SEEDS for arm in ARMS if _wanted(arm, seed, only_refused)]
         for job in jobs:
             job.result()
     return refusals
+
+
+def _wanted(arm: Arm, seed: int, only_refused: bool) -> bool:
+    return seed == SEEDS[0] if arm.refused else not only_refused
 
 
 def _command(arm: Arm, seed: int) -> list[str]:
@@ -86,6 +95,11 @@ def _command(arm: Arm, seed: int) -> list[str]:
         "env", "OMP_NUM_THREADS=1", *_TRAIN, "-q", "run", arm.recipe, "--data", str(DATASET), "--out",
         str(run_folder(arm.key, seed)), "--resume", "--cache", str(WORK / "cache"), *words,
     ]  # fmt: skip
+
+
+def finished(arm: str) -> list[TrainingRun]:
+    """The arm's finished runs, in the order of their seeds."""
+    return [TrainingRun.open(run_folder(arm, seed)) for seed in SEEDS if _finished(run_folder(arm, seed))]
 
 
 def _finished(folder: Path) -> bool:
