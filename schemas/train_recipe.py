@@ -12,9 +12,9 @@ from schemas.steps import Settings
 class Data(Settings):
     """Which pictures with which label, and how a picture becomes an input."""
 
-    label: str = ""
+    label: str = Field(default="", coerce_numbers_to_str=True)
     """Label column, without `label_` (`fracture`). Empty: the version's only one."""
-    positive: str = ""
+    positive: str = Field(default="", coerce_numbers_to_str=True)
     """Value of the label that counts as positive. Empty: true, 1 or "1"."""
     size: tuple[int, int] = (341, 512)
     """Columns and rows of an input, as the thesis writes it. The width comes first."""
@@ -27,6 +27,11 @@ class Data(Settings):
     """Which fold is the validation set."""
     max_views: int = Field(default=8, ge=1)
     """Views of a study that a training step looks at, drawn anew each epoch where there are more."""
+
+    @field_validator("label", "positive", mode="before")
+    @classmethod
+    def _written(cls, value: object) -> object:
+        return str(value).lower() if isinstance(value, bool) else value
 
     @field_validator("size")
     @classmethod
@@ -81,7 +86,7 @@ class RxModel(_Pooled):
     """Which family."""
     blocks: int = Field(default=4, ge=1, le=12)
     """Number of blocks."""
-    channels: tuple[int, ...] = (16, 32, 64, 128)
+    channels: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(default=(16, 32, 64, 128), min_length=1, max_length=12)
     """Channels of each block; the last one is repeated when there are fewer than blocks."""
     padding: Literal[0, 1] = 1
     """Padding of each convolution. The thesis draws 0."""
@@ -137,7 +142,7 @@ class Optim(Settings):
     """`amsgrad` is Adam with that switch; `sgd` has momentum."""
     lr: float = Field(default=1e-3, gt=0, le=10)
     """Learning rate at its highest."""
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0, le=10)
     """Weight decay (decoupled for adamw); never on biases and norm layers."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     """`sgd`: momentum."""
@@ -201,7 +206,7 @@ class First(Settings):
 class TrainRecipe(Settings):
     """A recipe: strict TOML, every problem reported at once."""
 
-    name: str = "train"
+    name: str = Field(default="train", pattern=r"^\w[\w.-]*$")
     """What the recipe is called in the run."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Decides initial weights, order and augmentation."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -112,21 +113,25 @@ class TrainingRun:
         return self.record.finished_at is not None
 
     def predictions(self, split: str) -> pa.Table:
-        """Rows of PREDICTIONS. Raises RadforgeError when there are none."""
-        path = self.folder / "predictions" / f"{split}.parquet"
-        try:
-            return pq.read_table(path)
-        except (OSError, pa.ArrowInvalid):
-            raise RadforgeError(
-                "no predictions", str(path), expected=f"a finished run on a version with `{split}` studies"
-            ) from None
+        """Rows of PREDICTIONS. Raises RadforgeError when there are none, or the file is damaged."""
+        missing = f"a finished run on a version with `{split}` studies"
+        return _table(self.folder / "predictions" / f"{split}.parquet", PREDICTIONS.names, "no predictions", missing)
 
     def metrics(self) -> pa.Table:
-        """metrics.parquet: one row per stage, epoch and split."""
-        try:
-            return pq.read_table(self.folder / "metrics.parquet")
-        except (OSError, pa.ArrowInvalid):
-            raise RadforgeError("no metrics", str(self.folder), expected="at least one finished epoch") from None
+        """metrics.parquet: one row per stage, epoch and split. Raises RadforgeError when there is none, or it is damaged."""
+        return _table(self.folder / "metrics.parquet", ["stage", "epoch", "split"], "no metrics", "at least one finished epoch")
+
+
+def _table(path: Path, columns: list[str], what: str, expected: str) -> pa.Table:
+    if not path.is_file():
+        raise RadforgeError(what, str(path), expected=expected)
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException):
+        table = None
+    if table is None or not set(columns) <= set(table.column_names):
+        raise RadforgeError("is damaged", str(path), expected="the file that `train` wrote")
+    return table
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -145,6 +150,6 @@ def write_bytes(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         draft.replace(path)
     except OSError as error:
-        raise RadforgeError(
-            "cannot be written", str(path), found=error.strerror or "I/O error", expected="room to write; then --resume"
-        ) from None
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        expected = "room on the disk; then the same command (of `train run` with --resume)" if full else ""
+        raise RadforgeError("cannot be written", str(path), error.strerror or "I/O error", expected) from None

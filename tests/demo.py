@@ -40,13 +40,13 @@ def main() -> None:
 
     films, studies = DEMO / "training-raw", DEMO / "training-dataset"
     step(
-        "etl", "phantom", str(films), "--splits", "160,60,80", "--size", "128x96", "--views", "2:3", "--visible", "all",
+        "etl", "phantom", str(films), "--splits", "200,60,80", "--size", "128x96", "--views", "2:3", "--visible", "all",
     )  # fmt: skip
     step("etl", "run", f"{films}/archive", "--out", str(studies), "--recipe", "wrist", "--labels", f"{films}/labels.csv")
     lite, mvcnn = DEMO / "rx_lite", DEMO / "mvcnn"
     step(
         "train", "run", "rx_lite", "--data", str(studies), "--out", str(lite), *SMALL, "--set", "model.head=max",
-        "--set", "epochs=6", "--set", "loop.batch=16",
+        "--set", "epochs=8", "--set", "loop.batch=16",
     )  # fmt: skip
     step(
         "train",
@@ -58,7 +58,7 @@ def main() -> None:
         str(mvcnn),
         *SMALL,
         "--set",
-        "first.epochs=5",
+        "first.epochs=8",
         "--set",
         "epochs=3",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -103,7 +104,8 @@ def run_command(
     try:
         done = run(order, _reporter(quiet))
     except stopping.Stopped as stopped:
-        sys.stderr.write(f"stopped by {stopped}; the same command with --resume goes on: {order.folder}\n")
+        if os.environ.get("RANK", "0") == "0":
+            sys.stderr.write(f"stopped by {stopped}; the same command with --resume goes on: {order.folder}\n")
         raise typer.Exit(0 if stopped.number in stopping.WARNINGS else 130) from None
     from training import show
 

@@ -16,6 +16,7 @@ from schemas.training_run import TrainingRun
 from training import predictions, trained
 from training.data.cache import open_cache
 from training.data.films import read_films
+from training.data.label import named_label
 from training.evaluate.evaluate import chosen_rows, evaluate_run
 from training.evaluate.report import write_report
 from training.loop.ranks import join
@@ -40,13 +41,15 @@ def answer(run: TrainingRun, question: Question, say: Reporter) -> dict[str, Any
     """The evaluation; the report is written beside it. Raises RadforgeError when there is nothing to evaluate."""
     if question.split not in ("train", "val", "test", "all"):
         raise RadforgeError("no such split", f"--split {question.split}", expected="train, val, test or all")
+    if question.out is not None and question.out.suffix != ".html":
+        raise RadforgeError("not a place for a page", f"--out {question.out}", expected="a file that ends in .html")
     if not run.finished:
         raise RadforgeError("the run is not finished", str(run.folder), expected="train run --resume to its end")
     version = _version(question, run)
     own = version is None or version.version == run.record.version
     if own and question.split == "all":
         raise RadforgeError("the run's own version holds what it was trained on", "--split all", expected="train, val or test")
-    if version is not None and not (own and _predicted(run, question.split)):
+    if version is not None and not (own and _predicted(run, question) and _complete(run, version, question)):
         run = _predict(run, version, question, say)
     result = evaluate_run(
         run,
@@ -68,8 +71,17 @@ def answer(run: TrainingRun, question: Question, say: Reporter) -> dict[str, Any
     return result
 
 
-def _predicted(run: TrainingRun, split: str) -> bool:
-    return (run.folder / "predictions" / f"{split}.parquet").is_file()
+def _predicted(run: TrainingRun, question: Question) -> bool:
+    return (run.folder / "predictions" / f"{question.split}.parquet").is_file()
+
+
+def _complete(run: TrainingRun, version: DatasetVersion, question: Question) -> bool:
+    """Whether every study of the split has a prediction: a revised label may name some that had none before."""
+    if question.label is None:
+        return True
+    rows = version.table("manifest", ["study_id", "split"]).to_pylist()
+    wanted = {row["study_id"] for row in rows if row["split"] == question.split}
+    return wanted <= set(run.predictions(question.split)["study_id"].to_pylist())
 
 
 def _version(question: Question, run: TrainingRun) -> DatasetVersion | None:
@@ -84,15 +96,23 @@ def _version(question: Question, run: TrainingRun) -> DatasetVersion | None:
 
 def _predict(run: TrainingRun, version: DatasetVersion, question: Question, say: Reporter) -> TrainingRun:
     """The split's predictions: beside the run's own where the version is the run's, else in a folder of that version."""
-    own = version.version == run.record.version
+    own = version.version == run.record.version and question.label is None
     place = run if own else _elsewhere(run, version)
     with join(question.device) as ranks:
         model = trained.load(run, ranks.device)
-        films = model.see(read_films(version, model.recipe.data, labelled=own))
+        data = model.recipe.data.model_copy(update={"label": run.record.label})
+        if not own and question.label is None:
+            named_label(version.table("manifest").column_names, data.label, f"--data {question.data}")
+        films = model.see(read_films(version, data, labelled=own))
         pictures = open_cache(films, model.recipe.data, question.cache, say)
         at = np.arange(len(films.split)) if question.split == "all" else films.of(question.split)
         if not len(at):
-            raise RadforgeError("no pictures to evaluate", f"{version.version}, split {question.split}", expected="--split all")
+            there = sorted({name for name in films.split.tolist() if name} | (set() if own else {"all"}))
+            raise RadforgeError(
+                "no pictures to evaluate",
+                f"{version.version}, split {question.split}",
+                expected=f"--split {' or '.join(there)}",
+            )
         table = predictions.score(model, pictures, films, at, ranks)
     predictions.write(place, question.split, table)
     return place

@@ -112,6 +112,8 @@ def _check(out: Path, version: DatasetVersion | None, key: Path | None, crosswal
         raise RadforgeError(
             f"{' and '.join(refused)} cannot be used with a dataset version", expected="DICOM: a version has its ids already"
         )
+    if out.suffix != ".parquet":
+        raise RadforgeError("not a place for the scores", f"--out {out}", expected="a file that ends in .parquet")
     if out.exists():
         raise RadforgeError("is there already", f"--out {out}", expected="a new file")
     try:

@@ -63,12 +63,11 @@ def _train(order: Order, films: Films, network: MultiView, goes_on: bool, ranks:
         (folder / "again").unlink(missing_ok=True)
         if goes_on:
             say.say(f"going on with {folder}")
-        else:
-            run_folder.adopt(order)
     ranks.wait()
     pictures = _pictures(order, films, ranks, say)
     record = TrainingRun.open(folder).record if goes_on else _record(order, films, ranks)
     if ranks.first and not goes_on:
+        run_folder.adopt(order)
         run_folder.write(folder, recipe, record)
     _describe(order, films, record, say)
     ranks.wait()

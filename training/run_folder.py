@@ -16,6 +16,7 @@ from schemas.loading import as_toml
 from schemas.train_recipe import TrainRecipe
 from schemas.training_run import TrainingRecord, TrainingRun, write_bytes, write_json
 
+_OURS = {".lock", "again", "recipe.toml", "recipe.toml.tmp", "run.json.tmp", "checkpoints", "metrics.parquet", "steps.parquet"}
 _MAY_CHANGE = {"name", "epochs", "optim", "schedule", "loop", "sampling", "augment"}
 
 
@@ -41,9 +42,14 @@ def default_folder(recipe: TrainRecipe, version: DatasetVersion) -> Path:
 def check(order: Order) -> bool:
     """Whether the folder holds a run to go on with. Raises RadforgeError where a run would be lost or is another one."""
     folder = order.folder
+    if folder.resolve().is_relative_to(order.version.dataset.resolve()):
+        raise RadforgeError("a run does not belong into a dataset", f"--out {folder}", expected="a folder of its own")
     there = (folder / "run.json").is_file()
+    if order.continues is not None and not there:
+        _check_continued(order.continues, order)
     if not there:
-        if folder.exists() and (not folder.is_dir() or any(p.name != ".lock" for p in folder.iterdir())):
+        # A run that ended before its first record left nothing but names of ours: it begins anew.
+        if folder.exists() and (not folder.is_dir() or any(p.name not in _OURS for p in folder.iterdir())):
             raise RadforgeError("not an empty folder, and not a run", f"--out {folder}", expected="a new folder")
         return False
     run = TrainingRun.open(folder)
@@ -73,12 +79,19 @@ def check(order: Order) -> bool:
     return (folder / "checkpoints" / "last.pt").is_file()
 
 
-def adopt(order: Order) -> None:
-    """A new folder that starts from the checkpoints and figures of the run it continues. Raises RadforgeError."""
-    source = order.continues
-    if source is None:
-        return
+def _check_continued(source: TrainingRun, order: Order) -> None:
     own = source.recipe
+    if not source.finished:
+        raise RadforgeError(
+            "the run is not finished", f"--continue {source.folder}", expected="train run --resume to its end first"
+        )
+    if order.recipe.epochs <= own.epochs:
+        raise RadforgeError(
+            "nothing to go on with",
+            f"--continue {source.folder}",
+            f"{order.recipe.epochs} epochs asked for, {own.epochs} in the run",
+            f"more, e.g. --set epochs={2 * own.epochs}",
+        )
     names = [n for n in type(own).model_fields if n not in _MAY_CHANGE and getattr(own, n) != getattr(order.recipe, n)]
     if names:
         raise RadforgeError(
@@ -94,6 +107,13 @@ def adopt(order: Order) -> None:
             f"a run on {source.record.version}, and --data {order.version.version}",
             "the same version; for another one, a new run with init.run",
         )
+
+
+def adopt(order: Order) -> None:
+    """A new folder that starts from the checkpoints and figures of the run it continues, if it does."""
+    source = order.continues
+    if source is None:
+        return
     for name in ("checkpoints/last.pt", "checkpoints/best.pt", "checkpoints/first.pt", "metrics.parquet", "steps.parquet"):
         if (source.folder / name).is_file():
             target = order.folder / name

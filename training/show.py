@@ -98,7 +98,7 @@ def explained(told: Mapping[str, Any], out: Path, json: bool) -> None:
     if json:
         as_json(told)
         return
-    line(f"{len(told['explained'])} pictures of {told['studies']} studies, {told['method']}: {out / 'index.html'}")
+    line(f"{len(told['explained'])} of {told['studies']} studies, {told['method']}: {out / 'index.html'}")
     for name in ("sanity", "pointing"):
         if told[name]:
             line(told[name]["sentence"])

@@ -357,6 +357,13 @@ def test_a_bold_fracture_is_darker_than_a_mimic_and_both_are_pixels_wide_on_a_sm
         assert fracture[around].min() < -0.05  # denser beside it
 
 
+def test_half_of_the_studies_to_train_on_are_positive_in_every_split_and_as_many_as_ever_otherwise() -> None:
+    for wishes, share in (({"visible": "one"}, 0.5), ({"mimics": 0.2}, 0.5), ({}, rates.FRACTURE)):
+        studies = plans(studies=None, splits=(60, 20, 40), **wishes)
+        positive = Counter(study.split for study in studies if study.label == 1)
+        assert positive == {"train": round(share * 60), "val": round(share * 20), "test": round(share * 40)}
+
+
 def test_films_to_train_on_are_single_wrists_upright_and_without_frames() -> None:
     films = [
         film for study in plans(studies=200, views=(2, 4), mimics=0.0) if study.body_part == "wrist" for film in study.films

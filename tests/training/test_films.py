@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -216,3 +217,21 @@ def test_the_largest_picture_is_that_of_the_whole_version(tmp_path: Path) -> Non
     films = read_films(drawn_version(tmp_path, 24, size=(70, 50)), Data())
 
     assert films.largest == (50, 70)
+
+
+def test_false_may_be_the_positive_value_whatever_way_it_is_written() -> None:
+    from training.data.label import targets
+
+    whole = targets(["a", "b"], [True, False], "whole", "0", "here")
+    numbers = targets(["a", "b"], [1.0, 0.0], "whole", "false", "here")
+
+    assert whole.tolist() == numbers.tolist() == [0.0, 1.0]
+
+
+def test_pictures_that_are_all_alike_are_no_training_set(tmp_path: Path) -> None:
+    version = drawn_version(tmp_path, {"train": 4, "val": 4})
+    card = version.card | {"statistics": {"mean_std": {"train": [0.5, 0.0]}}}
+    (version.folder / "card.json").write_text(json.dumps(card))
+
+    with pytest.raises(RadforgeError, match="the training pictures are all alike"):
+        read_films(version, Data())

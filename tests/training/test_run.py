@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import zipfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -170,7 +171,7 @@ def test_a_continued_run_is_a_new_one_that_goes_on(run_of_all: TrainingRun, vers
 
 
 def test_a_continued_run_keeps_its_model(run_of_all: TrainingRun, version: DatasetVersion, out: Path) -> None:
-    asked = order_of(None, None, out, ["model.norm=group"], False, run_of_all.folder, "cpu", None)
+    asked = order_of(None, None, out, ["model.norm=group", "epochs=4"], False, run_of_all.folder, "cpu", None)
 
     with pytest.raises(RadforgeError, match="a continued run keeps its data and model"):
         run(asked, QUIET)
@@ -240,3 +241,57 @@ def test_two_processes_do_not_train_in_one_folder(version: DatasetVersion, out: 
 
     with locked(out), pytest.raises(RadforgeError, match="another process is training"):
         run(order(out, version, recipe()), QUIET)
+
+
+def test_a_warning_that_comes_while_pictures_are_decoded_loses_nothing(version: DatasetVersion, out: Path) -> None:
+    stopping._answer(signal.SIGTERM, None)
+    with pytest.raises(stopping.Stopped):
+        run(order(out, version, recipe("rx_lite", "data.size=[30,40]")), QUIET)
+    assert (out / "again").exists()
+    stopping.forget()
+
+    assert trained(out, version, "rx_lite", "data.size=[30,40]", resume=True).finished
+
+
+def test_a_run_that_failed_before_its_record_begins_anew(run_of_all: TrainingRun, version: DatasetVersion, out: Path) -> None:
+    out.mkdir()
+    shutil.copytree(run_of_all.folder / "checkpoints", out / "checkpoints")
+    (out / "recipe.toml").write_text("half")
+
+    assert equal(weights(trained(out, version)), weights(run_of_all))
+
+
+def test_a_run_is_not_continued_to_where_it_is_already(run_of_all: TrainingRun, out: Path) -> None:
+    with pytest.raises(RadforgeError, match="nothing to go on with; found 2 epochs asked for, 2 in the run"):
+        run(order_of(None, None, out, [], False, run_of_all.folder, "cpu", None), QUIET)
+
+
+def test_a_run_does_not_go_into_a_dataset(version: DatasetVersion) -> None:
+    with pytest.raises(RadforgeError, match="a run does not belong into a dataset"):
+        run(order(version.folder / "run", version, recipe()), QUIET)
+
+
+def test_a_flipped_bit_in_a_checkpoint_is_seen(run_of_all: TrainingRun, tmp_path: Path) -> None:
+    data = bytearray(run_of_all.best.read_bytes())
+    with zipfile.ZipFile(run_of_all.best) as archive:
+        weights_at = max(archive.infolist(), key=lambda member: member.file_size).header_offset
+    names = int.from_bytes(data[weights_at + 26 : weights_at + 28], "little") + int.from_bytes(
+        data[weights_at + 28 : weights_at + 30], "little"
+    )
+    data[weights_at + 30 + names] ^= 1
+    (tmp_path / "best.pt").write_bytes(bytes(data))
+
+    with pytest.raises(RadforgeError, match="the checkpoint is damaged"):
+        checkpoint.load(tmp_path / "best.pt")
+
+
+def test_damaged_curves_are_named_and_not_replaced(version: DatasetVersion, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        stopped_at(8, signal.SIGUSR1, patch)
+        with pytest.raises(stopping.Stopped):
+            run(order(out, version, recipe()), QUIET)
+    stopping.forget()
+    (out / "metrics.parquet").write_bytes(b"PAR1")
+
+    with pytest.raises(RadforgeError, match=r"metrics\.parquet: is damaged"):
+        run(order(out, version, recipe(), resume=True), QUIET)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,8 @@ from schemas.errors import Problem, RadforgeError
 from schemas.train_recipe import Data
 from training.data.folds import fold_splits
 from training.data.label import named_label, targets
+
+_NEEDED = ("image_id", "image_path", "sha256", "study_id", "patient_id", "rows", "columns", "mean", "std", "split")
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,12 @@ def read_films(version: DatasetVersion, data: Data, *, labelled: bool = True) ->
     picture stays; a label column is taken where it can be, and nothing is asked of classes and patients.
     Raises RadforgeError when there is no such label, no usable split, or a patient in two splits.
     """
-    rows = version.table("manifest").sort_by([("study_id", "ascending"), ("image_id", "ascending")])
     where = str(version.folder)
+    rows = version.table("manifest")
+    lacking = sorted(set(_NEEDED) - set(rows.column_names))
+    if lacking:
+        raise RadforgeError("the manifest lacks columns", where, ", ".join(lacking), "a version as `etl run` writes it")
+    rows = rows.sort_by([("study_id", "ascending"), ("image_id", "ascending")])
     if rows.num_rows == 0:
         raise RadforgeError("the version holds no picture", where)
     largest = (int(pc.max(rows["columns"]).as_py()), int(pc.max(rows["rows"]).as_py()))
@@ -92,12 +99,17 @@ def read_films(version: DatasetVersion, data: Data, *, labelled: bool = True) ->
     )
     if labelled:
         _check_classes(films, data, where)
+        if not std > 0:
+            found = f"a mean grey of {mean:g} and a deviation of {std:g}"
+            raise RadforgeError("the training pictures are all alike", where, found, "pictures that show something")
     return films
 
 
 def pooled_mean_std(rows: pa.Table) -> tuple[float, float]:
     """Mean grey and standard deviation (0..1) over all pixels of manifest rows: each picture weighs by its area."""
     known = rows.filter(pc.and_(pc.is_valid(rows["mean"]), pc.is_valid(rows["std"])))
+    if not known.num_rows:
+        return 0.0, 0.0
     mean, std = (known[name].to_numpy() for name in ("mean", "std"))
     area = known["rows"].to_numpy().astype(np.float64) * known["columns"].to_numpy()
     centre = float(np.average(mean, weights=area))
@@ -120,9 +132,11 @@ def _patients(rows: pa.Table) -> list[str]:
 
 
 def _statistics(version: DatasetVersion, rows: pa.Table, split: NDArray[np.str_], folds: int) -> tuple[float, float]:
-    card = version.card.get("statistics", {}).get("mean_std", {}).get("train")
-    if card and not folds:
-        return float(card[0]), float(card[1])
+    found: Any = version.card.get("statistics")
+    for name in ("mean_std", "train"):
+        found = found.get(name) if isinstance(found, dict) else None
+    if isinstance(found, list) and len(found) == 2 and not folds:
+        return float(found[0]), float(found[1])
     training = rows.filter(pa.array(split == "train"))
     return pooled_mean_std(training if training.num_rows else rows)
 

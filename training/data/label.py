@@ -50,8 +50,9 @@ def targets(studies: Sequence[str], values: Sequence[Any], label: str, positive:
         more = ", ..." if len(found) > _NAMED else ""
         raise RadforgeError("more than two values", where, f"{len(found)}: {shown}{more}", "two values, one of them positive")
     if positive:
-        chosen = {text for text in found if text == positive or text.lower() == positive.lower()}
-        if not chosen:
+        chosen = {text for text in found if _alike(text, positive)}
+        # A column of nothing but "false" does speak of "true"; one of "whole" and "broken" does not.
+        if not chosen and not all(text.lower() in _TRUE | _FALSE for text in (*found, positive)):
             meant = _meant(positive, list(found))
             raise RadforgeError(f"`data.positive` = `{positive}` does not occur", where, shown, f"one of these values{meant}")
     else:
@@ -66,6 +67,12 @@ def targets(studies: Sequence[str], values: Sequence[Any], label: str, positive:
     if torn:
         raise RadforgeError("pictures of one study disagree", where, f"{len(torn):,} studies", "one value a study")
     return np.array([of_study.get(study, math.nan) for study in studies], dtype=np.float32)
+
+
+def _alike(one: str, other: str) -> bool:
+    """Equal whatever the case, or two ways to write true (true, 1) or false (false, 0)."""
+    both = {one.lower(), other.lower()}
+    return len(both) == 1 or both <= _TRUE or both <= _FALSE
 
 
 def _text(value: Any) -> str | None:

@@ -25,6 +25,8 @@ def studies_where(version: DatasetVersion, condition: str) -> set[str]:
     Raises RadforgeError when it cannot be run.
     """
     # The closing bracket stands on a line of its own, or a comment in the condition would swallow it.
+    if not condition.strip():
+        raise RadforgeError("an empty condition", "--where", expected="one SQL condition, e.g. \"sex = 'F'\"")
     query = f"SELECT DISTINCT study_id FROM manifest WHERE (\n{condition}\n) AND study_id IS NOT NULL"
     connection = duckdb.connect(":memory:")
     try:
@@ -84,8 +86,8 @@ def known_studies(rows: pa.Table, studies: Collection[str], split: str, where: s
 def with_label(rows: pa.Table, version: DatasetVersion, label: str, positive: str = "") -> pa.Table:
     """The rows with targets from another label column of the manifest (with or without `label_`); null stays unlabelled.
 
-    `positive` is the value that counts as positive where the column has it, else true, 1 or "1". Raises RadforgeError
-    when there is no such column, it is not one of two values a study, or it says nothing of these studies.
+    `positive` is the value that counts as positive; empty: true, 1 or "1". Raises RadforgeError when there is no such
+    column, it is not one of two values a study, it does not know `positive`, or it says nothing of these studies.
     """
     flag = f"--label {label}"
     columns = version.table("manifest").column_names
@@ -93,8 +95,7 @@ def with_label(rows: pa.Table, version: DatasetVersion, label: str, positive: st
     manifest = version.table("manifest", ["study_id", f"label_{name}"])
     values = manifest[f"label_{name}"].to_pylist()
     studies = strings(manifest["study_id"]).tolist()
-    chosen = positive if positive in {str(value) for value in values} else ""
-    target_of = dict(zip(studies, targets(studies, values, name, chosen, flag).tolist(), strict=True))
+    target_of = dict(zip(studies, targets(studies, values, name, positive, flag).tolist(), strict=True))
     found = [target_of.get(study) for study in strings(rows["study_id"]).tolist()]
     revised = pa.array([None if each is None or math.isnan(each) else each for each in found], pa.float32())
     if revised.null_count == len(revised):

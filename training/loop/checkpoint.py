@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,13 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """What `save` wrote. Raises RadforgeError when it is missing or damaged."""
     try:
+        with zipfile.ZipFile(path) as archive:  # torch does not compare the sums that the file carries
+            if archive.testzip() is not None:
+                raise zipfile.BadZipFile
         state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise RadforgeError("no such checkpoint", str(path)) from None
-    except (RuntimeError, OSError, pickle.UnpicklingError, EOFError, ValueError):
+    except (RuntimeError, OSError, pickle.UnpicklingError, EOFError, ValueError, zipfile.BadZipFile):
         raise RadforgeError("the checkpoint is damaged", str(path), expected="a file that `train run` wrote") from None
     if not isinstance(state, dict) or "model" not in state:
         raise RadforgeError("not a checkpoint of a run", str(path), expected="a file that `train run` wrote")

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas.errors import RadforgeError
 from schemas.training_run import write_bytes
 
 EPOCHS = pa.schema(
@@ -50,11 +51,8 @@ class Journal:
 
     def go_on(self, step: int, done: list[tuple[str, int]]) -> None:
         """Take up the rows of the run so far: steps before `step`, epochs that are `done`."""
-        epochs, steps = self._folder / "metrics.parquet", self._folder / "steps.parquet"
-        if epochs.is_file():
-            self._epochs = [r for r in pq.read_table(epochs).to_pylist() if (r["stage"], r["epoch"]) in done]
-        if steps.is_file():
-            self._steps = [r for r in pq.read_table(steps).to_pylist() if r["step"] <= step]
+        self._epochs = [r for r in _rows(self._folder / "metrics.parquet", EPOCHS) if (r["stage"], r["epoch"]) in done]
+        self._steps = [r for r in _rows(self._folder / "steps.parquet", STEPS) if r["step"] <= step]
 
     def step(self, stage: str, epoch: int, step: int, loss: float, lr: float) -> None:
         """A step: `step` counts from 1 over the whole run."""
@@ -88,6 +86,21 @@ class Journal:
             self._events.close()
         if self._mlflow is not None:
             self._mlflow.end_run()
+
+
+def _rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
+    """A table of the run so far; none where there is none yet. Raises RadforgeError when it is not what was written."""
+    if not path.is_file():
+        return []
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException):
+        table = None
+    if table is None or not table.schema.equals(schema):
+        raise RadforgeError(
+            "is damaged", str(path), expected="the file that the run wrote; without it the run goes on, and loses its curves"
+        )
+    return list(table.to_pylist())
 
 
 def _tensorboard(folder: Path) -> Any:

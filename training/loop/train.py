@@ -297,6 +297,7 @@ class _Phase:
         self.saved = time.monotonic()
         if not self.scene.ranks.first:
             return
+        self.scene.journal.write()  # first: rows beyond the checkpoint are dropped on resuming, missing ones cannot be made
         average = self.stepper.average
         checkpoint.save(
             self.scene.folder / "checkpoints" / "last.pt",
@@ -310,7 +311,6 @@ class _Phase:
                 "facts": self.scene.facts,
             },
         )
-        self.scene.journal.write()
 
 
 def _restore(stepper: Stepper, state: dict[str, Any]) -> None:
