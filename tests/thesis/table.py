@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.thesis.arms import ARMS, SEEDS, Arm
+from tests.thesis.arms import ARMS, SEEDS, THESIS_SAYS, Arm
 from tests.thesis.work import PHANTOM, finished
 from training.evaluate.cases import Cases
 from training.evaluate.decision import read_decision
@@ -60,7 +60,7 @@ def page(refusals: Mapping[str, str], minutes: float) -> str:
         "shows what each seed reached. Thresholds but those of majority and ALO (0.5) were chosen on validation and frozen.",
     ]
     for group in dict.fromkeys(arm.group for arm in ARMS):
-        lines += ["", f"## {group}", ""]
+        lines += ["", f"## {group}", "", f"The thesis: {THESIS_SAYS[group]}", ""]
         lines += ["| arm | majority | ALO at 0.5 | highest view | aggregator | AUC | each seed | stuck | minutes |"]
         lines += ["|---|---|---|---|---|---|---|---|---|"]
         lines += [_row(arm, refusals) for arm in ARMS if arm.group == group or (arm.key == "rx_lite" and group != "Models")]
