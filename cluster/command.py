@@ -10,7 +10,11 @@ from cluster import interrupt
 from schemas.errors import RadforgeError
 
 
-def run(app: Callable[[], object], debug: Callable[[], bool]) -> None:
+def run(
+    app: Callable[[], object],
+    debug: Callable[[], bool],
+    interrupted: str = "interrupted: run the same command again to go on",
+) -> None:
     """Run a Typer application to its end and exit.
 
     The user's mistakes are one line each; a bug keeps its traceback, without its text (which may quote an archive) unless
@@ -21,7 +25,7 @@ def run(app: Callable[[], object], debug: Callable[[], bool]) -> None:
         app()
     except SystemExit as stop:
         if stop.code == 130:
-            sys.stderr.write("interrupted: run the same command again to go on\n")
+            sys.stderr.write(f"{interrupted}\n")
         raise
     except RadforgeError as error:
         for problem in error.problems:

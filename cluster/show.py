@@ -52,4 +52,5 @@ def rows(items: Sequence[Mapping[str, Any]], json: bool) -> None:
     if json:
         as_json(list(items))
     elif items:
-        table(list(items[0]), [list(item.values()) for item in items])
+        columns = list(dict.fromkeys(name for item in items for name in item))
+        table(columns, [[item.get(name) for name in columns] for item in items])

@@ -32,7 +32,7 @@ def load(model: type[Model], name_or_path: str, shipped: str, settings: Sequence
     if name_or_path not in names:
         raise RadforgeError(
             "no such recipe",
-            f"--recipe {name_or_path}",
+            f"--recipe {name_or_path}" if shipped == "etl" else f"RECIPE {name_or_path}",
             expected=f"a .toml file or one of: {', '.join(names)}" + _meant(name_or_path, names),
         )
     return _parse(model, shipped_text(shipped, name_or_path), f"shipped recipe {name_or_path}", settings)

@@ -154,10 +154,10 @@ class Schedule(Settings):
     name: Literal["constant", "cosine", "step"] = "cosine"
     """`cosine` falls to nothing at the last step; `step` divides by ten after two thirds."""
     warmup_steps: int = Field(default=75, ge=0)
-    """Steps in which the rate rises from nothing."""
+    """Steps in which the rate rises from nothing; never more than a third of the stage's."""
     wait_for_auc: float = Field(default=0.6, ge=0, lt=1)
-    """The rate falls only once the validation AUC of studies has exceeded this: a run that has not left chance would
-    be frozen there. 0: never waits."""
+    """The rate falls only once the validation AUC of studies has exceeded this, and what a coin reaches on so many
+    studies by luck: a run that has not left chance would be frozen there. 0: never waits."""
     wait_epochs: int = Field(default=10, ge=0)
     """Epochs before that are not counted, up to so many: every run sits at chance for a while, by luck a long one."""
 

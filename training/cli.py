@@ -149,7 +149,7 @@ def models_command(
 def evaluate_command(
     run: RunFolder,
     data: Data = None,
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    split: Annotated[str, typer.Option(help="train, val or test; all with another version as --data.")] = "test",
     where: Annotated[
         str | None, typer.Option(help="Only studies with a picture for which this SQL holds, e.g. \"sex = 'F'\".")
     ] = None,
@@ -218,10 +218,10 @@ def explain_command(
     from training import show
     from training.explain.explain import METHODS, explain
 
-    if method not in METHODS or split not in ("train", "val", "test"):
-        raise RadforgeError(
-            "no such word", f"--method {method} --split {split}", expected=f"{', '.join(METHODS)}; train, val, test"
-        )
+    if method not in METHODS:
+        raise RadforgeError("no such method", f"--method {method}", expected=", ".join(METHODS))
+    if split not in ("train", "val", "test"):
+        raise RadforgeError("no such split", f"--split {split}", expected="train, val or test")
     chosen = _run(run)
     version = _open(data or f"{chosen.record.dataset}@{chosen.record.version}")
     told = explain(
@@ -274,4 +274,4 @@ def _run(folder: Path) -> TrainingRun:
 
 def main() -> None:
     """Entry point."""
-    command.run(app, lambda: _settings["debug"])
+    command.run(app, lambda: _settings["debug"], interrupted="interrupted")

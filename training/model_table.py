@@ -13,10 +13,14 @@ from training.models.describe import describe
 def model_table(size: str | None, settings: list[str]) -> list[dict[str, Any]]:
     """One row a shipped recipe. `size`: `COLUMNSxROWS`; else the recipe's. Raises RadforgeError where a size is none."""
     changes = [*settings, *([f"data.size={list(_size(size))}"] if size else [])]
-    return [_row(name, load(TrainRecipe, name, "train", changes)) for name in shipped_names("train") if "/" not in name]
+    return [_row(name, changes) for name in shipped_names("train") if "/" not in name]
 
 
-def _row(name: str, recipe: TrainRecipe) -> dict[str, Any]:
+def _row(name: str, changes: list[str]) -> dict[str, Any]:
+    try:
+        recipe = load(TrainRecipe, name, "train", changes)
+    except RadforgeError as error:  # a setting of one kind of model is none of another's
+        return {"recipe": name, "problem": str(error)}
     row = {"recipe": name, "model": getattr(recipe.model, "name", recipe.model.kind), "views": recipe.views}
     try:
         facts = describe(recipe.model, recipe.data.size)

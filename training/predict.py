@@ -85,6 +85,8 @@ def predict(
         if version is None:
             delivery = Delivery([Path(path) for path in paths], key, crosswalk, workers)
             version, cache = build_version(run.record, delivery, folder, say), folder
+        elif version.version == run.record.version:
+            warnings.append("the run was trained on studies of this very version: only those of split test are new to it")
         elif parts := other_pixels(run.record, version):
             warnings.append(f"{version.version} was made by another recipe than the training data: {', '.join(parts)} differ")
         tables: dict[str, pa.Table] = {name: version.table(name) for name in TABLES}

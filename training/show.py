@@ -111,9 +111,9 @@ def checked(said: Mapping[str, Any], json: bool) -> None:
         return
     for name, value in said.items():
         if not isinstance(value, dict):
-            line(f"{name:<18}{f'{value:.4g}' if isinstance(value, float) else value}")
+            line(f"{name:<24}{f'{value:.4g}' if isinstance(value, float) else value}")
     for name, value in said["model"].items():
-        line(f"model {name:<12}{f'{value:,}' if isinstance(value, int) else value}")
+        line(f"model {name:<18}{f'{value:,}' if isinstance(value, int) else value}")
 
 
 def _with_interval(m: Mapping[str, Any], figure: str, *, signed: bool = False) -> str:

@@ -37,10 +37,10 @@ OPTIMISATION = "Batch and optimiser"
 THESIS_SAYS = {
     MODELS: "ResNet18 85.0 % of studies by ALO, Rx Lite 77.7 %, Rx Large and MVCNN stuck at 50 %.",
     "The four MVCNN arms": "all stayed at 50 %, with features from scratch and from a trained Rx.",
-    SAMPLERS: "its rule was meant to balance the classes; where 31.1 % are positive it gives 40.8 %. (Here half are positive, so "
+    SAMPLERS: "its rule was meant to balance the classes; where 31.1 % are positive it gives 40.8 %. (Here half are positive: "
     "the rules differ only in which pictures of an epoch repeat.)",
-    INPUTS: "random inversion was tried and rejected (69.8 to 61.7 % of pictures); padding to the largest picture beat stretching "
-    "(77.7 to 78.3 % of studies).",
+    INPUTS: "random inversion was tried and rejected (69.8 to 61.7 % of pictures); padding to the largest picture beat "
+    "stretching (77.7 to 78.3 % of studies).",
     SIZES: "larger pictures were worse, after the same number of epochs.",
     OPTIMISATION: "Adam beat AMSGrad and SGD with momentum; batches of 32, 64 and 128 made no clear difference.",
 }

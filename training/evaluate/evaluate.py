@@ -51,7 +51,7 @@ def evaluate(
         "split": split,
         "n_studies": rules["max"].n,
         "n_instances": rules["instance"].n,
-        "threshold": decision.of("max").threshold,
+        "threshold": decision.of(chosen).threshold,
         "instance": told.pop("instance"),
         "study": told,
         "n_patients": len(np.unique(rules["instance"].patient)),

@@ -44,6 +44,9 @@ def _on_numbers(result: Mapping[str, Any]) -> list[str]:
     if positive in (0, n):
         only, undefined = ("positive", "specificity") if positive else ("negative", "sensitivity")
         told.append(f"All {n} studies are {only}: {undefined}, AUC and what builds on them are not defined.")
+    ends = headline.get("auc_ci")
+    if ends and ends[0] <= 0.5:
+        told.append("The interval of the AUC holds 0.5: it is not shown that the model is better than a coin.")
     if n < 100:
         told.append(f"{n} studies are few: read the intervals, not the figures.")
     if any(figures["accuracy"] == 1 for figures in result["study"].values()):
@@ -67,9 +70,10 @@ def _on_at_least_one(study: Mapping[str, Any]) -> list[str]:
     if aggregator and _known(aggregator, "accuracy") and aggregator["accuracy"] > alo["accuracy"]:
         lead = 100 * (aggregator["accuracy"] - alo["accuracy"])
         won_back = 100 * (highest["accuracy"] - alo["accuracy"])
+        rest = "only the rest is the model's own" if won_back < lead else "none of the lead is shown to be the model's own"
         told.append(
             f"The aggregator leads “at least one” at 0.5 by {lead:.1f} points of accuracy. The highest picture against a "
-            f"threshold chosen on validation changes {won_back:+.1f} points by itself: only the rest is the model's own."
+            f"threshold chosen on validation changes {won_back:+.1f} points by itself: {rest}."
         )
     return told
 

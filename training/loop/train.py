@@ -104,7 +104,11 @@ class _Phase:
         if state is not None:
             _restore(self.stepper, state)
         self.steps_an_epoch = len(self._batches(0))
-        self.rate = LearningRate(phase.lr, phase.warmup_steps, scene.recipe.schedule)
+        # A warm-up that takes up the whole phase would never reach the rate that was asked for.
+        warmup = min(phase.warmup_steps, self.steps_an_epoch * phase.epochs // 3)
+        self.rate = LearningRate(phase.lr, warmup, scene.recipe.schedule)
+        studies = [self.val_targets[start] for start in self._study_starts()]
+        self.noise = chance.auc_noise(int(sum(studies)), len(studies) - int(sum(studies)))
         if scene.recipe.schedule.wait_for_auc == 0 and progress.released is None:
             progress.released = progress.phase_step
         self.saved = time.monotonic()
@@ -234,9 +238,13 @@ class _Phase:
 
     def _study_auc(self, found: NDArray[np.float32]) -> float:
         """Of single views the highest speaks for its study: with one view in three showing it, theirs alone hardly moves."""
-        study = self.scene.films.study[np.concatenate(self.val_items)]
-        starts = np.flatnonzero(np.diff(study, prepend=-1))
+        starts = self._study_starts()
         return loss_and_auc(np.maximum.reduceat(found, starts), self.val_targets[starts])[1]
+
+    def _study_starts(self) -> NDArray[np.int64]:
+        """Where among the validation items each study begins."""
+        study = np.array([self.scene.films.study[item[0]] for item in self.val_items])
+        return np.flatnonzero(np.diff(study, prepend=-1)).astype(np.int64)
 
     def _log(
         self, sums: Sums, seconds: float, found: NDArray[np.float32], figures: tuple[float, float, float], scored_s: float
@@ -267,7 +275,7 @@ class _Phase:
 
     def _chance(self, sums: Sums) -> None:
         progress, schedule = self.progress, self.scene.recipe.schedule
-        shown = chance.Epoch(sums.loss / sums.items, sums.spread, sums.positives / sums.items, progress.best_auc)
+        shown = chance.Epoch(sums.loss / sums.items, sums.spread, sums.positives / sums.items, progress.best_auc, self.noise)
         if shown.left(schedule.wait_for_auc or 0.6):
             if progress.stuck:
                 self.scene.say.say(f"left chance in epoch {progress.epoch} of stage {self.phase.name}")
@@ -281,7 +289,7 @@ class _Phase:
             first = not progress.stuck
             progress.stuck = chance.told(shown, progress.epoch, f"stage {self.phase.name}")
             if first:
-                self.scene.say.warn(progress.stuck)
+                self.scene.say.warn(f"{progress.stuck}; the learning rate is held until it does")
 
     def _kept(self) -> dict[str, Any]:
         """best.pt: the weights, and all that is needed to use them."""
