@@ -180,3 +180,11 @@ def test_a_damaged_checkpoint_is_one_clear_message(tmp_path: Path) -> None:
 
     with pytest.raises(RadforgeError, match="the checkpoint is damaged"):
         checkpoint.load(path)
+
+
+def test_a_few_studies_reach_a_high_auc_by_luck_and_are_not_believed() -> None:
+    lucky = chance.Epoch(loss=0.69, spread=0.3, positives=0.5, best_auc=0.63, noise=chance.auc_noise(12, 12))
+    many = chance.Epoch(loss=0.69, spread=0.3, positives=0.5, best_auc=0.63, noise=chance.auc_noise(100, 100))
+
+    assert chance.auc_noise(100, 100) == pytest.approx(0.0818, abs=1e-3)
+    assert [lucky.left(0.6), many.left(0.6)] == [False, True]

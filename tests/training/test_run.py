@@ -187,7 +187,15 @@ def test_features_of_another_run_can_stay_frozen(run_of_all: TrainingRun, versio
 
 
 def test_a_network_that_cannot_learn_says_that_it_has_not_left_chance(version: DatasetVersion, out: Path) -> None:
-    words = ["model.norm=none", "model.init=default", "model.head=fc", "init.frozen_epochs=-1", "views=all", "epochs=3"]
+    words = [
+        "model.norm=none",
+        "model.init=default",
+        "model.head=fc",
+        "init.frozen_epochs=-1",
+        "views=all",
+        "epochs=3",
+        "optim.lr=1e-6",
+    ]
     stuck = trained(out, version, "rx_lite", *words, "schedule.wait_epochs=0")
 
     assert len(stuck.record.warnings) == 1
@@ -196,8 +204,8 @@ def test_a_network_that_cannot_learn_says_that_it_has_not_left_chance(version: D
 
 
 def test_epochs_at_chance_are_not_counted(version: DatasetVersion, out: Path) -> None:
-    words = ["model.norm=none", "model.init=default", "model.head=fc", "init.frozen_epochs=-1", "epochs=2"]
-    waited = trained(out, version, "rx_lite", *words, "schedule.wait_epochs=3")
+    words = ["model.norm=none", "model.init=default", "model.head=fc", "init.frozen_epochs=-1", "epochs=2", "optim.lr=1e-6"]
+    waited = trained(out, version, "rx_lite", *words, "schedule.wait_epochs=3", "schedule.wait_for_auc=0.6")
 
     assert max(waited.metrics()["epoch"].to_pylist()) == 5
 
