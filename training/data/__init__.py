@@ -1,1 +1,1 @@
-"""Room of training."""
+"""From a dataset version to batches: films, inputs, cache, sampling, augmentation."""
