@@ -200,5 +200,7 @@ def _finish(
         update={"finished_at": now(), "elapsed_s": progress.elapsed_s, "best": state, "warnings": warnings}
     )
     run_folder.write(order.folder, order.recipe, record)
+    if order.continues is not None and state["epoch"] <= order.continues.recipe.epochs:
+        say.say(f"no later epoch was better than epoch {state['epoch']:.0f} of {order.continues.folder}: its weights were kept")
     finish(run, order.version, list(tables))
     say.say(f"scored in {time.monotonic() - started:.1f} s")
