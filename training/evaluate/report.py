@@ -84,10 +84,10 @@ def facts(run: TrainingRun, result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def template(name: str, escape: bool) -> jinja2.Template:
-    """A template beside this module, with the words of `wording` as filters."""
+def template(name: str, escape: bool, folder: Path = Path(__file__).parent) -> jinja2.Template:
+    """A template of `folder` (beside this module), with the words of `wording` as filters."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(folder),
         autoescape=escape,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
+
+from training.evaluate.report import template
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,8 @@ class ShownStudy:
 
 def render(facts: Mapping[str, Any], studies: Sequence[ShownStudy]) -> str:
     """The page as HTML: no link, no script, every picture inside. `facts`: what `explain` gives back."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2").render(facts=facts, studies=studies)
+    page = template("page.html.j2", escape=True, folder=Path(__file__).parent)
+    return page.render(facts=facts, studies=studies)
 
 
 def data_url(picture: NDArray[np.uint8]) -> str:
