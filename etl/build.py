@@ -7,7 +7,6 @@ import socket
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster import interrupt
-from cluster.pool import Lost, Pool, cores, local
+from cluster.pool import Lost
 from cluster.progress import Reporter
 from cluster.shell import git_commit
 from etl import journal, store
@@ -28,6 +27,7 @@ from etl.picture_store import PictureStore, disk_error, make_folders
 from etl.private import Private
 from etl.store import Tables
 from etl.study import Failure, StudyOutcome
+from etl.workers import Workers
 from schemas.dataset import newest_version
 from schemas.errors import NothingUsable
 from schemas.manifest import Column, Table
@@ -47,24 +47,6 @@ class Job:
     extra: tuple[Column, ...]
     work: Callable[[Any, EtlRecipe, PictureStore], StudyOutcome]
     give_up: Callable[[Any, Failure], StudyOutcome]
-
-
-class Workers:
-    """The pool of a run, started when the first work turns up: an archive that is already built needs none."""
-
-    def __init__(self, order: Order, stack: ExitStack, say: Reporter) -> None:
-        self.count = order.workers or cores()
-        self._memory = int(order.recipe.limits.worker_memory_gb * 2**30)
-        self._stack, self._say = stack, say
-        self._pool: Pool[Any, Any] | None = None
-
-    def __call__(self) -> Pool[Any, Any]:
-        """The pool; started at the first call."""
-        if self._pool is None:
-            self._say.say(f"starting {self.count} workers on this machine")
-            self._pool = self._stack.enter_context(local(self.count, self._memory))
-            self._say.say(f"dashboard: {self._pool.dashboard}")
-        return self._pool
 
 
 @dataclass

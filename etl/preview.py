@@ -13,12 +13,13 @@ from pydicom.uid import UID, UID_dictionary
 from cluster.progress import Reporter
 from etl import derive
 from etl.batches import estimate
-from etl.build import Session, Workers
+from etl.build import Session
 from etl.deidentify import Key
 from etl.labels import read_labels
 from etl.order import Order, check, version_source
 from etl.private import Private
 from etl.run import plan_archive, walk
+from etl.workers import Workers
 
 
 def preview(order: Order, say: Reporter) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from etl import derive, metadata, store
 from etl.archive.scan import scan
 from etl.archive.walk import Found
 from etl.archive.walk import walk as list_files
-from etl.build import Job, Session, Workers, build, unread_in
+from etl.build import Job, Session, build, unread_in
 from etl.crosswalk import crosswalk_table, save_private, write_crosswalk
 from etl.deidentify import Key, read_key
 from etl.identity import identity_of, labels_digest, request_of
@@ -30,6 +30,7 @@ from etl.order import Built, Order, check, version_source
 from etl.plan import LabelMatch, Plan, make_plan
 from etl.private import Private
 from etl.process import failed, process
+from etl.workers import Workers
 from schemas.dataset import DatasetVersion, newest_version, versions
 from schemas.errors import RadforgeError
 from schemas.manifest import TABLES, label_columns
