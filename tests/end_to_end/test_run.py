@@ -169,7 +169,7 @@ def test_the_same_run_again_is_already_built_and_starts_no_worker(
     def never(*_: object) -> None:
         raise AssertionError("a worker was started")
 
-    monkeypatch.setattr("etl.build.local", never)
+    monkeypatch.setattr("etl.workers.local", never)
 
     again = build(built.folder.parent)
 
