@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 SECONDS_TO_END = 30.0
+
+Process = subprocess.Popen[bytes]
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Finished:
     stderr: str
 
 
-def call(command: Sequence[str], folder: Path | None = None, timeout_s: float = 60) -> Finished:
+def call(command: Sequence[str], folder: Path | None = None, timeout_s: float = 60, stdin: str = "") -> Finished:
     """Run a program to its end. A missing program is code 127, one that takes too long is 124, as in a shell."""
     try:
         done = subprocess.run(
@@ -27,9 +30,10 @@ def call(command: Sequence[str], folder: Path | None = None, timeout_s: float = 
             cwd=folder,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=timeout_s,
             check=False,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
         )
     except FileNotFoundError:
         return Finished(127, "", f"{command[0]}: not found")
@@ -59,10 +63,31 @@ def follow(command: Sequence[str]) -> Finished:
     return Finished(process.returncode, stdout, "")
 
 
+def start(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Process:
+    """Start a program that shares our output, and do not wait for it. Raises FileNotFoundError, PermissionError."""
+    return subprocess.Popen(list(command), env=environment, stdin=subprocess.DEVNULL)
+
+
+def detach(command: Sequence[str], folder: Path) -> int:
+    """Start a program that outlives us, in a session of its own and without our terminal. Returns its pid."""
+    process = subprocess.Popen(
+        list(command),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    return process.pid
+
+
 def git_commit(folder: Path) -> str | None:
-    """Commit of the checkout whose top is `folder`, "+changed" when tracked files differ; None when it is no checkout."""
+    """Commit of the checkout whose top is `folder`, "+changed" when tracked files differ; None when it is no checkout.
+
+    A job runs a copy of the code, and is told by RADFORGE_COMMIT what that was.
+    """
     if not (folder / ".git").exists():
-        return None
+        return os.environ.get("RADFORGE_COMMIT") or None
     head = call(["git", "rev-parse", "HEAD"], folder)
     if head.code:
         return None

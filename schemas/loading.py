@@ -18,6 +18,8 @@ from schemas.errors import Problem, RadforgeError
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_SHIPPED = "shipped recipe "
+
 
 def load(model: type[Model], name_or_path: str, shipped: str, settings: Sequence[str] = ()) -> Model:
     """Read a TOML file, or the shipped one of that name (package data under schemas/recipes/<shipped>).
@@ -30,12 +32,13 @@ def load(model: type[Model], name_or_path: str, shipped: str, settings: Sequence
         return _parse(model, _read(path), str(path), settings)
     names = shipped_names(shipped)
     if name_or_path not in names:
+        flag = {"etl": "--recipe", "sites": "--site"}.get(shipped, "RECIPE")
         raise RadforgeError(
-            "no such recipe",
-            f"--recipe {name_or_path}" if shipped == "etl" else f"RECIPE {name_or_path}",
+            "no such site" if shipped == "sites" else "no such recipe",
+            f"{flag} {name_or_path}",
             expected=f"a .toml file or one of: {', '.join(names)}" + _meant(name_or_path, names),
         )
-    return _parse(model, shipped_text(shipped, name_or_path), f"shipped recipe {name_or_path}", settings)
+    return _parse(model, shipped_text(shipped, name_or_path), f"{_SHIPPED}{name_or_path}", settings)
 
 
 def shipped_names(shipped: str) -> list[str]:
@@ -86,7 +89,7 @@ def _parse(model: type[Model], text: str, where: str, settings: Sequence[str] = 
     try:
         values = tomllib.loads(text)
         if "name" in model.model_fields:
-            values.setdefault("name", Path(where.removeprefix("shipped recipe ")).stem)
+            values.setdefault("name", Path(where.removeprefix(_SHIPPED)).stem)
         for setting in settings:
             _set(values, setting)
         return model.model_validate(values)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from cluster import command
 from cluster import show as plain
-from cluster.progress import Reporter
 from schemas.errors import RadforgeError
 
 if TYPE_CHECKING:
@@ -30,7 +27,7 @@ app = typer.Typer(
     "    train run mvcnn --data dataset --out runs/first\n\n"
     "    train evaluate runs/first\n",
 )
-_settings = {"quiet": False, "debug": False}
+options = command.Options(app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `train run` made.")]
@@ -49,24 +46,6 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Cache = Annotated[
     Path | None, typer.Option(help="Where resized pictures are kept, e.g. the node's own disk; else the user's cache.")
 ]
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        plain.line(f"radforge {metadata.version('radforge')}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Warnings and errors only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Full tracebacks.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version)
-    ] = False,
-) -> None:
-    """From a dataset version to a model one can defend."""
-    _settings.update(quiet=quiet, debug=debug)
 
 
 @app.command("run")
@@ -102,7 +81,7 @@ def run_command(
 
     order = order_of(recipe, data, out, settings or [], resume, continues, device, cache)
     try:
-        done = run(order, _reporter(quiet))
+        done = run(order, options.reporter(quiet))
     except stopping.Stopped as stopped:
         if os.environ.get("RANK", "0") == "0":
             sys.stderr.write(f"stopped by {stopped}; the same command with --resume goes on: {order.folder}\n")
@@ -111,6 +90,48 @@ def run_command(
 
     if done is not None:
         show.finished(done, json)
+
+
+@app.command("submit")
+def submit_command(
+    site: Annotated[str, typer.Option(help="A site file (.toml), or a shipped one: `rjobs site list`.")],
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="RECIPE", help="A recipe in TOML, or a shipped one (`train models` lists them).")
+    ] = None,
+    data: Data = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="RUN", help="The run's folder; of an array, the folder of its runs.")
+    ] = None,
+    settings: Set = None,
+    continues: Annotated[
+        Path | None, typer.Option("--continue", metavar="RUN", help="Go on from a finished run, e.g. with --set epochs=30.")
+    ] = None,
+    array: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUES", help="One run for each: seed=0..4, optim.lr=1e-3,1e-4. Repeated: every combination."
+        ),
+    ] = None,
+    together: Annotated[int | None, typer.Option(min=1, help="Runs of an array at one time.")] = None,
+    after: Annotated[
+        list[str] | None, typer.Option(metavar="JOB", help="Begin when this job has ended well; may be repeated.")
+    ] = None,
+    gpus: Annotated[int | None, typer.Option(min=0, help="GPUs of a node, a process each; else the site's.")] = None,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes.")] = 1,
+    device: Device = "auto",
+    cache: Cache = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Print the script, and stop.")] = False,
+    json: Json = False,
+) -> None:
+    """Train as a job of SLURM or LSF: the same run, which goes on by itself after its time limit, preemption or a dead node."""
+    from cluster.show_jobs import hand_over
+    from schemas.site import load_site
+    from training.submit import Wish, submission_of
+
+    chosen = load_site(site)
+    typed = (tuple(settings or ()), continues, tuple(array or ()), tuple(after or ()))
+    wanted = submission_of(Wish(recipe, data, chosen, out, *typed, gpus, nodes, together, device, cache))
+    hand_over(wanted.spec, chosen, site, dry_run, json, options.reporter(), dataset=wanted.dataset, files=wanted.files)
 
 
 @app.command("check")
@@ -130,7 +151,7 @@ def check_command(
     from training import show
     from training.check import check
 
-    show.checked(check(chosen, _open(data), _reporter(), device, cache), json)
+    show.checked(check(chosen, _open(data), options.reporter(), device, cache), json)
 
 
 @app.command("models")
@@ -169,7 +190,7 @@ def evaluate_command(
     from training.evaluate_command import Question, answer
 
     question = Question(data, split, where, studies, label, export_errors, out, device, cache)
-    show.evaluated(answer(_run(run), question, _reporter()), json)
+    show.evaluated(answer(_run(run), question, options.reporter()), json)
 
 
 @app.command("predict")
@@ -192,7 +213,7 @@ def predict_command(
     from training import show
     from training.predict import predict
 
-    say = _reporter()
+    say = options.reporter()
     show.predicted(
         predict(_run(run), paths, out, say=say, key=key, crosswalk=crosswalk, device=device, cache=cache, workers=workers),
         json,
@@ -236,7 +257,7 @@ def explain_command(
         crosswalk=crosswalk,
         device=device,
         cache=cache,
-        say=_reporter(),
+        say=options.reporter(),
     )
     show.explained(told, out, json)
 
@@ -252,10 +273,6 @@ def compare_command(
     from training.evaluate.compare import compare
 
     show.compared(compare([(str(run), _run(run)) for run in runs], split=split), json)
-
-
-def _reporter(quiet: bool = False) -> Reporter:
-    return Reporter(Console(stderr=True), quiet or _settings["quiet"])
 
 
 def _open(data: str | None) -> DatasetVersion:
@@ -274,4 +291,4 @@ def _run(folder: Path) -> TrainingRun:
 
 def main() -> None:
     """Entry point."""
-    command.run(app, lambda: _settings["debug"], interrupted="interrupted")
+    command.run(app, lambda: options.debug, interrupted="interrupted")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
 
 from cluster.progress import Reporter
 from schemas.runs import now
@@ -43,7 +44,7 @@ def run(order: Order, say: Reporter) -> TrainingRun | None:
     goes_on = run_folder.check(order)
     films = read_films(order.version, order.recipe.data)
     with join(order.device) as ranks:
-        say = say if ranks.first else Reporter(say.console, quiet=True)
+        say = say if ranks.first else Reporter(Console(quiet=True), quiet=True)
         if not ranks.first:
             _train(order, films, network, goes_on, ranks, say)
             return None

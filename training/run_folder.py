@@ -17,6 +17,7 @@ from schemas.train_recipe import TrainRecipe
 from schemas.training_run import TrainingRecord, TrainingRun, write_bytes, write_json
 
 _OURS = {".lock", "again", "recipe.toml", "recipe.toml.tmp", "run.json.tmp", "checkpoints", "metrics.parquet", "steps.parquet"}
+_OURS |= {"job", "job.sh", "job.sh.tmp"}  # of a run that was submitted
 _MAY_CHANGE = {"name", "epochs", "optim", "schedule", "loop", "sampling", "augment"}
 
 

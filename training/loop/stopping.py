@@ -19,6 +19,8 @@ def listen() -> None:
     for number in (*WARNINGS, *WISHES):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _answer)
+    # The launcher of a job blocks them while Python starts, so that none is lost: one that came meanwhile is answered now.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (*WARNINGS, *WISHES))
 
 
 def asked() -> int:

@@ -1,0 +1,84 @@
+"""From what was typed to a JobSpec: arrays, dependencies, folders. Decides; submits nothing."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from cluster import registry, snapshot
+from schemas.errors import RadforgeError
+from schemas.job import JobSpec, Member
+from schemas.site import Site
+
+_RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
+MOST_MEMBERS = 1000
+
+
+def plain_job(
+    words: Sequence[str], site: Site, out: Path | None, name: str | None, gpus: int, nodes: int, after: Sequence[str]
+) -> JobSpec:
+    """A job of any command line. Raises RadforgeError."""
+    called = name or re.sub(r"\W+", "-", Path(words[0]).name) or "job"
+    folder = out or Path("jobs") / f"{called}-{time.strftime('%Y%m%d-%H%M%S')}"
+    return JobSpec(
+        name=job_name(called),
+        members=(Member(command=tuple(words)),),
+        folder=job_folder(folder),
+        cwd=Path.cwd(),
+        resource="gpu" if gpus else "cpu",
+        nodes=nodes,
+        processes=max(1, gpus),
+        gpus=gpus,
+        after=queue_ids(after, site),
+        git_commit=snapshot.commit(),
+    )
+
+
+def job_name(name: str) -> str:
+    """A name that every queue takes. Raises RadforgeError."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.+-]{0,63}", name):
+        raise RadforgeError("not a name for a job", name, expected="letters, digits, and . _ + -, at most 64")
+    return name
+
+
+def job_folder(folder: Path) -> Path:
+    """Absolute, and without what would break a queue's header. Raises RadforgeError."""
+    path = Path.cwd() / folder
+    if re.search(r"[\s'\"%`$\\]", str(path)):
+        raise RadforgeError("a queue's header takes no blanks, quotes, % or $", str(path), expected="another folder")
+    return path
+
+
+def queue_ids(after: Sequence[str], site: Site) -> tuple[str, ...]:
+    """The queue's ids of jobs to wait for. Raises RadforgeError for unknown jobs and those of another queue."""
+    ids = []
+    for name in after:
+        record, members = registry.find(name)
+        if record.kind != site.kind:
+            raise RadforgeError("a job of another queue", f"--after {name}", record.kind, f"a job of {site.kind}")
+        suffix = {"slurm": "_{}", "lsf": "[{}]"}.get(record.kind, "")
+        ids.append(record.id + "".join(suffix.format(m + (record.kind == "lsf")) for m in members))
+    return tuple(ids)
+
+
+def array(settings: Sequence[str]) -> list[tuple[str, ...]]:
+    """`seed=0..4`, `optim.lr=1e-3,1e-4` to the settings of each member: every combination. Raises RadforgeError."""
+    choices = []
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        match = _RANGE.fullmatch(text.strip())
+        values = (
+            [str(n) for n in range(int(match[1]), int(match[2]) + 1)]
+            if match
+            else [v.strip() for v in text.split(",") if v.strip()]
+        )
+        if not equals or not key.strip() or not values:
+            raise RadforgeError("not understood", f"--array {setting}", expected="key=0..4 or key=1e-3,1e-4")
+        choices.append([f"{key.strip()}={value}" for value in dict.fromkeys(values)])
+    members = list(itertools.product(*choices)) if choices else []
+    if len(members) > MOST_MEMBERS:
+        raise RadforgeError("too many members", "--array", str(len(members)), f"{MOST_MEMBERS} at most")
+    return members
