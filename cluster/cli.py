@@ -44,7 +44,7 @@ def list_command(
 
     known = registry.records()
     recent = known if everything else known[-50:]
-    listed(statuses(recent), json)
+    listed(statuses(recent, lambda error: options.reporter().warn(str(error))), json)
     if len(recent) < len(known) and not json:
         options.reporter().say(f"{len(known) - len(recent)} older jobs: rjobs list --all")
 

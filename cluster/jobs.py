@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,16 +91,21 @@ def _free(folder: Path) -> None:
         )
 
 
-def statuses(records: Sequence[JobRecord]) -> list[Status]:
+def statuses(records: Sequence[JobRecord], unanswered: Callable[[RadforgeError], None] | None = None) -> list[Status]:
     """One a job, or a member of an array; each queue is asked once, and only for jobs that were not seen to end.
 
-    Raises RadforgeError when a queue does not answer.
+    A queue that does not answer is `unanswered`, and its jobs are told from what they wrote; raises RadforgeError without it.
     """
     ended = {record: ends for record in records if (ends := registry.remembered(record))}
     seen: dict[tuple[str, str], list[Seen]] = {}
-    for kind in {record.kind for record in records if record not in ended}:
+    for kind in sorted({record.kind for record in records if record not in ended}):
         ids = [record.id for record in records if record.kind == kind and record not in ended]
-        seen |= {(kind, id_): found for id_, found in QUEUES[kind].states(ids).items()}
+        try:
+            seen |= {(kind, id_): found for id_, found in QUEUES[kind].states(ids).items()}
+        except RadforgeError as error:
+            if unanswered is None:
+                raise
+            unanswered(error)
     told = []
     for record in records:
         own = ended.get(record) or [*_statuses(record, seen.get((record.kind, record.id), []))]
@@ -127,7 +132,7 @@ def _statuses(record: JobRecord, seen: Sequence[Seen]) -> Iterator[Status]:
             node=(own.node if own else "") or story.node,
             exit_code=story.code if story.code is not None else own.exit_code if own else None,
             restarts=max(0, story.starts - 1),
-            folder=record.spec.folder,
+            folder=member.run or record.spec.folder,
         )
 
 

@@ -74,6 +74,12 @@ def remember(record: JobRecord, ends: Sequence[Status]) -> None:
     write_bytes(_end_file(record), _ENDS.dump_json(list(ends), indent=1) + b"\n")
 
 
+def forget(record: JobRecord) -> None:
+    """Take a job off the list; its folder is left alone."""
+    for path in (folder() / f"{record.kind}-{record.id}.json", _end_file(record)):
+        path.unlink(missing_ok=True)
+
+
 def remembered(record: JobRecord) -> list[Status]:
     """How a job ended, if that was seen."""
     try:

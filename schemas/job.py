@@ -40,6 +40,8 @@ class Member(Stored):
     """What tells it from the others of an array, e.g. `seed=3`."""
     command: tuple[str, ...]
     """`python` as its first word is the Python of the site."""
+    run: Path | None = None
+    """The folder that it writes, where that is not the job's own."""
     again: Path | None = None
     """A file that the command leaves when it was warned and wants to be run again."""
     progress: str = ""
@@ -56,10 +58,10 @@ class JobSpec(Stored):
     cwd: Path
     """Absolute: where the command was typed."""
     resource: ResourceName = "cpu"
-    nodes: int = Field(1, ge=1)
-    processes: int = Field(1, ge=1)
+    nodes: int = Field(default=1, ge=1)
+    processes: int = Field(default=1, ge=1)
     """Processes of a node: one a GPU, told RANK, LOCAL_RANK and WORLD_SIZE."""
-    gpus: int = Field(0, ge=0)
+    gpus: int = Field(default=0, ge=0)
     """GPUs of a node."""
     after: tuple[str, ...] = ()
     """Queue ids of jobs that must have ended well."""

@@ -76,6 +76,7 @@ def submission_of(wish: Wish) -> Submission:
             Member(
                 label=",".join(chosen),
                 command=_command(wish, base, order, dataset, chosen),
+                run=order.folder,
                 again=order.folder / "again",
                 progress=str(order.folder / "steps.parquet"),
             )
