@@ -8,10 +8,11 @@ from typing import Any, TypeGuard
 from pydantic import BaseModel
 
 from etl.steps import anatomy
-from schemas import manifest
+from schemas import manifest, pages
 from schemas.errors import RadforgeError
 from schemas.loading import shipped_names, shipped_text
 from schemas.recipe import STEP_NAMES, EtlRecipe
+from schemas.site import Site
 
 
 def describe_steps() -> dict[str, Any]:
@@ -36,14 +37,19 @@ def _settings(model: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 def describe_schema(of: str, as_json: bool) -> str:
-    """JSON Schema of a recipe, or the columns of the tables (Markdown or JSON), or the body parts. Raises RadforgeError."""
+    """JSON Schema of a recipe or a site file, the columns of the tables (Markdown or JSON), or the body parts.
+
+    Raises RadforgeError for another word.
+    """
     if of == "recipe":
         return json.dumps(EtlRecipe.model_json_schema(), indent=1)
     if of == "manifest":
         return json.dumps(_columns(), indent=1) if as_json else dataset_page()
     if of == "parts":
         return json.dumps(anatomy.parts()) if as_json else "\n".join(anatomy.parts())
-    raise RadforgeError("no such schema", of, expected="recipe, manifest or parts")
+    if of == "site":
+        return json.dumps(Site.model_json_schema(), indent=1)
+    raise RadforgeError("no such schema", of, expected="recipe, site, manifest or parts")
 
 
 def _columns() -> dict[str, Any]:
@@ -84,26 +90,11 @@ def recipe_page() -> str:
         + ", ".join(f"`{name}`" for name in shipped_names("etl"))
         + ".",
         "",
-        "| key | default | meaning |",
-        "|---|---|---|",
+        *pages.settings(pages.plain(EtlRecipe)),
     ]
     for name, field in EtlRecipe.model_fields.items():
-        if not _is_table(field.annotation):
-            meaning = " ".join((field.description or "").split())
-            lines.append(f"| `{name}` | `{json.dumps(field.get_default(), default=list)}` | {meaning} |")
-    for name, field in EtlRecipe.model_fields.items():
-        model = field.annotation
-        if _is_table(model):
-            lines += [
-                "",
-                f"## [{name}]",
-                "",
-                (model.__doc__ or "").strip(),
-                "",
-                "| key | default | meaning |",
-                "|---|---|---|",
-            ]
-            lines += [f"| `{s['name']}` | `{s['default']}` | {s['meaning']} |" for s in _settings(model)]
+        for model in pages.tables(field):
+            lines += pages.section(f"## [{name}]", model)
     return "\n".join(lines)
 
 

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import get_args
-
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
-
+from schemas import pages
 from schemas.loading import shipped_names
 from schemas.train_recipe import TrainRecipe
 
@@ -23,26 +17,10 @@ def recipe_page() -> str:
         "the file.",
         f"Shipped: {', '.join(f'`{name}`' for name in shipped_names('train'))}.",
         "",
-        *_table({name: field for name, field in TrainRecipe.model_fields.items() if not _models(field)}),
+        *pages.settings(pages.plain(TrainRecipe)),
     ]
     for name, field in TrainRecipe.model_fields.items():
-        for model in _models(field):
+        for model in pages.tables(field):
             kind = model.model_fields.get("kind")
-            title = f"## [{name}]" + (f' kind = "{kind.default}"' if kind else "")
-            rest = {key: value for key, value in model.model_fields.items() if key != "kind"}
-            lines += ["", title, "", " ".join((model.__doc__ or "").split()), "", *_table(rest)]
+            lines += pages.section(f"## [{name}]" + (f' kind = "{kind.default}"' if kind else ""), model)
     return "\n".join(lines)
-
-
-def _table(fields: dict[str, FieldInfo]) -> list[str]:
-    rows = ["| key | default | meaning |", "|---|---|---|"]
-    for name, field in fields.items():
-        default = "must be given" if field.default is PydanticUndefined else f"`{json.dumps(field.default, default=list)}`"
-        rows.append(f"| `{name}` | {default} | {' '.join((field.description or '').split())} |")
-    return rows
-
-
-def _models(field: FieldInfo) -> list[type[BaseModel]]:
-    """The tables that may stand at a field; none for a plain value."""
-    candidates = (field.annotation, *get_args(field.annotation))
-    return [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
