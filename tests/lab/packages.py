@@ -1,0 +1,36 @@
+"""Debian's packages that the SLURM lab needs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from shutil import which
+
+from tests.lab import slurm
+
+PACKAGES = ("slurm-wlm", "munge")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "sinfo", "scancel")
+
+
+def missing() -> list[str]:
+    """Programs that are not there."""
+    return [name for name in PROGRAMS if slurm.program(name) is None]
+
+
+def install() -> str:
+    """Install them where that can be done (root, apt); returns "" or, in one sentence, why SLURM is still missing."""
+    if not missing():
+        return ""
+    wanted = f"needs {' and '.join(PACKAGES)} ({', '.join(missing())} not found)"
+    if os.geteuid() != 0 or which("apt-get") is None:
+        return f"{wanted}: install them, or run as root where apt-get is"
+    sys.stderr.write(f"\ninstalling {' and '.join(PACKAGES)} for the tests of the SLURM side ...\n")
+    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]
+    done = subprocess.run(install, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        # The lists of a fresh machine are empty.
+        subprocess.run(["apt-get", "update", "-qq"], env=env, capture_output=True, check=False)
+        done = subprocess.run(install, env=env, capture_output=True, text=True, check=False)
+    return f"{wanted}: apt-get says {done.stderr.strip()[-300:]}" if missing() else ""
