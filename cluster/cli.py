@@ -37,14 +37,18 @@ def list_command(
     everything: Annotated[bool, typer.Option("--all", "-a", help="Also those that ended long ago.")] = False,
     json: Json = False,
 ) -> None:
-    """The jobs of this account: state, reason, time, node, folder. Those the queue has forgotten too."""
+    """The jobs of this account, ETL workers included: state, reason, time, node, folder. Those the queue has forgotten too."""
     from cluster import registry
-    from cluster.jobs import statuses
+    from cluster.jobs import statuses, workers
     from cluster.show_jobs import listed
 
     known = registry.records()
     recent = known if everything else known[-50:]
-    listed(statuses(recent, lambda error: options.reporter().warn(str(error))), json)
+    unanswered: dict[str, None] = {}
+    told = statuses(recent, lambda error: unanswered.setdefault(str(error)))
+    listed([*told, *workers(lambda error: unanswered.setdefault(str(error)))], json)
+    for error in unanswered:
+        options.reporter().warn(error)
     if len(recent) < len(known) and not json:
         options.reporter().say(f"{len(known) - len(recent)} older jobs: rjobs list --all")
 

@@ -37,6 +37,7 @@ def read_story(job: Path, task: int | None = None) -> Story:
             case "end":
                 code = int(rest[0]) if rest and rest[0].isdigit() else None
                 elapsed += (when - began).total_seconds() if when and began else 0.0
+                requeued, began = False, None
             case "requeue":
                 requeued = True
     return Story(starts, node, code, requeued, elapsed if code is not None else None)

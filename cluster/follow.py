@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster import interrupt
@@ -13,6 +15,14 @@ from schemas.job import OVER, JobRecord, Status
 
 SECONDS_BETWEEN_LOOKS = 0.5  # at files
 FIRST_QUESTION, LONGEST = 2.0, 40.0  # seconds between questions to the queue: growing, for hundreds may wait like this
+
+
+@dataclass
+class Tail:
+    """How far a log was read. A letter of several bytes may be written in two goes."""
+
+    read: int = 0
+    decoder: codecs.IncrementalDecoder = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
 
 
 class Patience:
@@ -54,7 +64,7 @@ def wait(record: JobRecord, members: Sequence[int] = (), told: Callable[[Status]
 
 def follow(record: JobRecord, members: Sequence[int], write: Callable[[str], None]) -> list[Status]:
     """Write the logs as they grow, until the job is over. Raises RadforgeError when the queue does not answer."""
-    patience, tails = Patience(record), dict[Path, int]()
+    patience, tails = Patience(record), dict[Path, Tail]()
     while True:
         over = False
         if patience.due():
@@ -72,14 +82,12 @@ def of_members(told: Sequence[Status], members: Sequence[int]) -> list[Status]:
     return [told[place] for place in members] if members else list(told)
 
 
-def _grow(files: Sequence[Path], tails: dict[Path, int], write: Callable[[str], None]) -> None:
+def _grow(files: Sequence[Path], tails: dict[Path, Tail], write: Callable[[str], None]) -> None:
     for path in files:
+        tail = tails.setdefault(path, Tail())
         with path.open("rb") as file:
-            file.seek(tails.get(path, 0))
+            file.seek(tail.read)
             new = file.read()
-        if not new:
-            continue
-        if len(files) > 1:
-            write(f"==> {path.name} <==\n")
-        tails[path] = tails.get(path, 0) + len(new)
-        write(new.decode("utf-8", "replace"))
+        tail.read += len(new)
+        if text := tail.decoder.decode(new):
+            write(f"==> {path.name} <==\n{text}" if len(files) > 1 else text)

@@ -6,14 +6,14 @@ defaults of both.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import dask
-from dask_jobqueue.lsf import LSFJob
-from dask_jobqueue.slurm import SLURMJob
 
+from cluster.jobqueue import LSFJob, SLURMJob
 from schemas.errors import RadforgeError
 from schemas.site import Kind, Resource, Site, memory_bytes, walltime_s
 
@@ -41,8 +41,14 @@ def arguments(site: Site, resource: Resource) -> dict[str, Any]:
         "memory": f"{memory(site, resource)}B",
         "processes": 1,
         "python": python(site),
-        "job_directives_skip": [*resource.skip, *([] if resource.memory_line else ["#BSUB -M " if lsf else "--mem="])],
-        "job_extra_directives": [*_directives(site, resource), *resource.directives],
+        "job_directives_skip": [
+            *_skipped(site, resource),
+            *([] if resource.memory_line else ["#BSUB -M " if lsf else "--mem="]),
+        ],
+        "job_extra_directives": [
+            *_directives(site, resource),
+            *(resource.directives or dask.config.get(f"jobqueue.{site.kind}.job-extra-directives", None) or []),
+        ],
     }
 
 
@@ -53,7 +59,8 @@ def header(site: Site, resource: Resource, name: str, *, directives: Sequence[st
     would write and this job does not want.
     """
     known = arguments(site, resource)
-    known["job_extra_directives"] = [*directives, *known["job_extra_directives"]]
+    ours = [line for line in directives if not any(text in line for text in _skipped(site, resource))]
+    known["job_extra_directives"] = [*ours, *known["job_extra_directives"]]
     known["job_directives_skip"] = [*known["job_directives_skip"], *skip]
     # jobqueue.yaml may name a folder for logs, which the class would make; a job writes into its own.
     with dask.config.set({f"jobqueue.{site.kind}.log-directory": None}):
@@ -71,8 +78,27 @@ def prologue(site: Site) -> list[str]:
 
 
 def python(site: Site) -> str:
-    """What starts Python on a node, the container's command included."""
-    return " ".join(filter(None, [site.container, site.python or sys.executable]))
+    """What starts Python on a node, the container's command included. Raises RadforgeError when a shell would cut it."""
+    path = site.python or dask.config.get(f"jobqueue.{site.kind}.python", None) or sys.executable
+    if re.search(r"\s", path):
+        raise RadforgeError("the path of Python holds a blank", path, expected="`python` in the site file, or another place")
+    return " ".join(filter(None, [site.container, path]))
+
+
+def interface(site: Site) -> str | None:
+    """The network interface of the nodes, where site or jobqueue.yaml name one."""
+    return site.interface or dask.config.get(f"jobqueue.{site.kind}.interface", None)
+
+
+def warned_in_time(site: Site, resource: Resource) -> None:
+    """Raises RadforgeError when a job would be warned of its end before it begins."""
+    if resource.walltime is not None and walltime_s(resource.walltime) <= resource.warn_s:
+        raise RadforgeError(
+            "the job would be warned of its end before it begins",
+            f"site {site.name}",
+            f"walltime {resource.walltime}, warn_s {resource.warn_s}",
+            "a longer walltime, or a smaller warn_s",
+        )
 
 
 def cores(site: Site, resource: Resource) -> int:
@@ -87,6 +113,10 @@ def memory(site: Site, resource: Resource) -> int:
         return memory_bytes(text)
     except ValueError as error:
         raise RadforgeError(str(error), "jobqueue.yaml") from None
+
+
+def _skipped(site: Site, resource: Resource) -> list[str]:
+    return list(resource.skip) or list(dask.config.get(f"jobqueue.{site.kind}.job-directives-skip", None) or [])
 
 
 def _directives(site: Site, resource: Resource) -> list[str]:

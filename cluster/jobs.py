@@ -16,6 +16,7 @@ from cluster.events import Story, read_story
 from cluster.queues import QUEUES
 from cluster.queues.words import ADVICE, Seen
 from cluster.script import render
+from cluster.worker_folder import WorkerFolder
 from schemas.errors import RadforgeError
 from schemas.job import OVER, JobRecord, JobSpec, State, Status
 from schemas.site import Site
@@ -60,7 +61,7 @@ def rerun(record: JobRecord) -> JobRecord:
 
 def _hand_over(spec: JobSpec, site: Site, origin: Origin) -> JobRecord:
     job = spec.folder / "job"
-    before = [record for record in registry.records() if record.spec.folder == spec.folder]
+    before = registry.of_folder(spec.folder)
     for pattern in ("cancelled*", "began*", "events*"):
         for leftover in job.glob(pattern):
             leftover.unlink()
@@ -84,11 +85,14 @@ def _hand_over(spec: JobSpec, site: Site, origin: Origin) -> JobRecord:
 
 def _free(folder: Path) -> None:
     """One job at a time in a folder. Raises RadforgeError."""
-    there = [record for record in registry.records() if record.spec.folder == folder]
-    if there and any(status.state not in OVER for status in statuses([there[-1]])):
+    there = registry.of_folder(folder)
+    told = statuses([there[-1]]) if there else []
+    if any(status.state not in OVER for status in told):
         raise RadforgeError(
             "its job is not over", str(folder), f"job {there[-1].id}", "to wait, rjobs cancel, or another folder"
         )
+    if there and not registry.remembered(there[-1]):
+        registry.remember(there[-1], told)  # its events make way for the next one's
 
 
 def statuses(records: Sequence[JobRecord], unanswered: Callable[[RadforgeError], None] | None = None) -> list[Status]:
@@ -98,6 +102,7 @@ def statuses(records: Sequence[JobRecord], unanswered: Callable[[RadforgeError],
     """
     ended = {record: ends for record in records if (ends := registry.remembered(record))}
     seen: dict[tuple[str, str], list[Seen]] = {}
+    silent = set()
     for kind in sorted({record.kind for record in records if record not in ended}):
         ids = [record.id for record in records if record.kind == kind and record not in ended]
         try:
@@ -106,10 +111,14 @@ def statuses(records: Sequence[JobRecord], unanswered: Callable[[RadforgeError],
             if unanswered is None:
                 raise
             unanswered(error)
+            silent.add(kind)
     told = []
     for record in records:
         own = ended.get(record) or [*_statuses(record, seen.get((record.kind, record.id), []))]
-        if record not in ended and all(status.state in OVER - {"UNKNOWN"} for status in own):
+        if record.kind in silent and record not in ended:
+            unasked = {"reason": "the queue does not answer"}
+            own = [status.model_copy(update=unasked) if status.state == "UNKNOWN" else status for status in own]
+        elif record not in ended and all(status.state in OVER - {"UNKNOWN"} for status in own):
             registry.remember(record, own)
         told += own
     return told
@@ -139,22 +148,47 @@ def _statuses(record: JobRecord, seen: Sequence[Seen]) -> Iterator[Status]:
 def _state(record: JobRecord, seen: Seen | None, story: Story, task: int | None) -> tuple[State, str]:
     """The job's own last word goes before the queue's, where it has one: it knows why it ended."""
     suffix = "" if task is None else f"-{task}"
-    if seen is not None and seen.state not in OVER:
+    ended = story.code is not None and not story.requeued
+    # The queue may speak of an array as a whole; what a member wrote is its own.
+    if seen is not None and seen.state not in OVER and not (ended and task is not None and seen.task is None):
         return seen.state, seen.reason
-    if story.code == 0 and not story.requeued:
+    if ended and story.code == 0:
         return "DONE", ""
     if (record.spec.folder / "job" / f"cancelled{suffix}").exists():
         return "CANCELLED", "rjobs cancel"
     if seen is not None and seen.state not in {"FAILED", "DONE", "UNKNOWN"}:
-        return seen.state, seen.reason or ADVICE.get(seen.state, "")
-    if story.code is not None and not story.requeued:
-        return (
-            "FAILED",
-            "given up: it began again and again without getting further" if story.code == 70 else f"exit code {story.code}",
-        )
+        return seen.state, "; ".join(filter(None, [seen.reason, ADVICE.get(seen.state, "")]))
+    if ended:
+        stuck = "given up: it began again and again without getting further"
+        return "FAILED", stuck if story.code == 70 else f"exit code {story.code}"
     if seen is not None:
         return seen.state, seen.reason
     return "UNKNOWN", "the queue has forgotten it, and it left no last word" if story.starts else "the queue does not know it"
+
+
+def workers(unanswered: Callable[[RadforgeError], None]) -> list[Status]:
+    """The jobs of the workers of every `etl run --site` that goes on now."""
+    told = []
+    for kind, path in registry.announced():
+        try:
+            seen = QUEUES[kind].states(WorkerFolder(path).jobs())
+        except RadforgeError as error:
+            unanswered(error)
+            continue
+        for id_, found in seen.items():
+            one = found[0]
+            told.append(
+                Status(
+                    id=id_,
+                    name="etl worker",
+                    state=one.state,
+                    reason=one.reason,
+                    elapsed_s=one.elapsed_s,
+                    node=one.node,
+                    folder=path,
+                )
+            )
+    return told
 
 
 def cancel(record: JobRecord, members: Sequence[int]) -> None:

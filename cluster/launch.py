@@ -1,9 +1,10 @@
-"""One per node: `python -m cluster.launch PROCESSES -- COMMAND...` starts the processes of this node and passes signals on.
+"""One per node: `python -P -m cluster.launch PROCESSES -- COMMAND...` starts the processes of this node and passes signals on.
 
 Each is told RANK, LOCAL_RANK and WORLD_SIZE; `python` as the first word is the Python that runs this. When one fails the
 others are ended, for they would wait for it for ever, and its code is the node's. Not torchrun: the queue sends its warning to
 every process of a job, and SIGUSR1 ends torchrun itself.
 
+-P: without it Python would look into the current folder first, which may be a checkout that has changed since.
 Imports little: a warning that comes before the handlers stand would end the job.
 """
 
@@ -47,11 +48,12 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(number, pass_on)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
 
-    failed = 0
-    while not failed and any(child.poll() is None for child in children):
+    while True:
+        codes = [child.poll() for child in children]
+        failed = next((code for code in codes if code), 0)
+        if failed or None not in codes:
+            break
         time.sleep(0.05)
-        failed = next((child.returncode for child in children if child.returncode), 0)
-    failed = failed or next((child.returncode for child in children if child.returncode), 0)
     if failed:
         _end(children)
     return failed if failed >= 0 else 128 - failed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -66,19 +67,22 @@ def queue_ids(after: Sequence[str], site: Site) -> tuple[str, ...]:
 
 def array(settings: Sequence[str]) -> list[tuple[str, ...]]:
     """`seed=0..4`, `optim.lr=1e-3,1e-4` to the settings of each member: every combination. Raises RadforgeError."""
-    choices = []
+    choices: dict[str, Sequence[str | int]] = {}
     for setting in settings:
-        key, equals, text = setting.partition("=")
-        match = _RANGE.fullmatch(text.strip())
-        values = (
-            [str(n) for n in range(int(match[1]), int(match[2]) + 1)]
+        name, equals, text = setting.partition("=")
+        key, match = name.strip(), _RANGE.fullmatch(text.strip())
+        values: Sequence[str | int] = (
+            range(int(match[1]), int(match[2]) + 1)
             if match
-            else [v.strip() for v in text.split(",") if v.strip()]
+            else list(dict.fromkeys(value.strip() for value in text.split(",") if value.strip()))
         )
-        if not equals or not key.strip() or not values:
+        if not equals or not key or not values:
             raise RadforgeError("not understood", f"--array {setting}", expected="key=0..4 or key=1e-3,1e-4")
-        choices.append([f"{key.strip()}={value}" for value in dict.fromkeys(values)])
-    members = list(itertools.product(*choices)) if choices else []
-    if len(members) > MOST_MEMBERS:
-        raise RadforgeError("too many members", "--array", str(len(members)), f"{MOST_MEMBERS} at most")
-    return members
+        if key in choices:
+            raise RadforgeError(f"`{key}` is named twice", f"--array {setting}", expected="all its values in one --array")
+        choices[key] = values
+    count = math.prod(len(values) for values in choices.values())
+    if count > MOST_MEMBERS:
+        raise RadforgeError("too many members", "--array", str(count), f"{MOST_MEMBERS} at most")
+    settled = [[f"{key}={value}" for value in values] for key, values in choices.items()]
+    return list(itertools.product(*settled)) if settled else []

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.errors import RadforgeError
 from schemas.job import JobRecord, Status
+from schemas.site import Kind
 from schemas.training_run import write_bytes
 
 _ENDS = TypeAdapter(list[Status])
@@ -44,17 +46,20 @@ def records() -> list[JobRecord]:
     return sorted(found, key=lambda record: record.submitted_at)
 
 
+def of_folder(folder: Path) -> list[JobRecord]:
+    """The jobs of a folder, by whichever way it was named; oldest first."""
+    return [record for record in records() if record.spec.folder.resolve() == folder.resolve()]
+
+
 def find(name: str) -> tuple[JobRecord, tuple[int, ...]]:
     """The job of an id, `12345`, `12345_3` (a member of an array) or `slurm-12345`, or of its folder; and the member, if one.
 
     Raises RadforgeError when there is none, or more than one.
     """
-    known = records()
-    as_folder = [record for record in known if record.spec.folder == Path(name).resolve()] if name else []
-    if as_folder:
-        return as_folder[-1], ()
+    if name and (there := of_folder(Path(name))):
+        return there[-1], ()
     whole, _, member = name.partition("_")
-    matches = [record for record in known if whole in {record.id, f"{record.kind}-{record.id}"}]
+    matches = [record for record in records() if whole in {record.id, f"{record.kind}-{record.id}"}]
     if len(matches) > 1:
         choice = ", ".join(f"{record.kind}-{record.id}" for record in matches)
         raise RadforgeError("more than one job has this id", name, expected=f"one of: {choice}")
@@ -86,6 +91,25 @@ def remembered(record: JobRecord) -> list[Status]:
         return _ENDS.validate_json(_end_file(record).read_bytes())
     except (OSError, ValidationError):
         return []
+
+
+def announce(kind: Kind, workers: Path) -> Path:
+    """Note the folder of a run's workers, so that their jobs are listed while it lasts; returns the note, to be removed."""
+    note = folder() / f"{workers.name}.workers"
+    write_bytes(note, f"{kind} {workers}\n".encode())
+    return note
+
+
+def announced() -> list[tuple[Kind, Path]]:
+    """The folders of workers of runs that go on. Notes of runs that were killed go with their folders."""
+    found: list[tuple[Kind, Path]] = []
+    for note in sorted(folder().glob("*.workers")):
+        kind, _, path = note.read_text("utf-8").strip().partition(" ")
+        if Path(path).is_dir() and kind in get_args(Kind):
+            found.append((cast(Kind, kind), Path(path)))
+        else:
+            note.unlink(missing_ok=True)
+    return found
 
 
 def next_local() -> str:

@@ -7,11 +7,13 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from cluster import show
-from cluster.jobs import Origin, submit
+from cluster.jobs import Origin, log_files, queue_files, submit
 from cluster.progress import Reporter
 from cluster.script import render
 from schemas.job import JobRecord, JobSpec, Status
 from schemas.site import Site
+
+LAST_WORDS = 8  # lines of a log
 
 
 def listed(statuses: Sequence[Status], json: bool) -> None:
@@ -57,6 +59,12 @@ def one(record: JobRecord, statuses: Sequence[Status], json: bool) -> None:
     }
     for name, value in facts.items():
         show.line(f"{name}: {value}")
+    if any(status.state in {"FAILED", "UNKNOWN"} for status in statuses):
+        for path in [*log_files(record, ()), *queue_files(record)]:
+            last = [line for line in path.read_text("utf-8", "replace").splitlines() if line.strip()][-LAST_WORDS:]
+            show.line(f"last words in {path}:")
+            for line in last:
+                show.line(f"    {line}")
 
 
 def submitted(record: JobRecord, json: bool, say: Reporter) -> None:

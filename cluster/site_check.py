@@ -19,6 +19,7 @@ from cluster.order import job_folder
 from cluster.progress import Reporter
 from cluster.script import render
 from cluster.shell import call
+from cluster.span import Span
 from schemas.errors import RadforgeError
 from schemas.job import JobSpec, Member
 from schemas.site import ResourceName, Site
@@ -28,6 +29,8 @@ COMMANDS = {
     "lsf": ("bsub", "bjobs", "bkill", "bqueues"),
     "local": ("bash",),
 }
+
+WORKER_BYTES = 256 * 10**6
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def _queue(site: Site, name: ResourceName) -> Iterator[Fact]:
 
 def _job(site: Site, name: ResourceName, folder: Path) -> JobSpec:
     gpus = site.resource(name).gpus if name == "gpu" else 0
-    command = ("python", "-m", "cluster.site_probe", str(folder), *([site.scratch] if site.scratch else []))
+    command = ("python", "-P", "-m", "cluster.site_probe", str(folder), *([site.scratch] if site.scratch else []))
     return JobSpec(
         name="radforge-check",
         members=(Member(command=command),),
@@ -171,4 +174,20 @@ def _probe(site: Site, name: ResourceName, say: Reporter) -> Iterator[Fact]:
 
 def _worker(site: Site, say: Reporter) -> Iterator[Fact]:
     """One Dask worker, as `etl run --site` would start it."""
-    return iter(())
+    if site.kind == "local":
+        return
+    # Imported here: Dask takes a while, and nothing else of a check needs it.
+    from cluster.queue_pool import on_queue  # noqa: PLC0415
+
+    beside = Path(site.shared).expanduser() if site.shared else Path.cwd()
+    try:
+        with on_queue(site, Span(1, 1), WORKER_BYTES, beside.absolute(), say) as pool:
+            ((_, host),) = pool.map(_host, [0])
+    except RadforgeError as error:
+        yield Fact("[cpu] a worker", False, str(error))
+        return
+    yield Fact("[cpu] a worker", isinstance(host, str), f"on {host}, {'over TLS' if site.tls else 'without TLS'}")
+
+
+def _host(item: int) -> str:
+    return platform.node()

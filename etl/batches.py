@@ -6,8 +6,8 @@ does so alone is given up: one bad film costs one row.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -92,10 +92,11 @@ class Batches(Iterator[Batch[T]], Generic[T]):
     there are four batches a worker or more, so that none waits long for the last.
     """
 
-    def __init__(self, tasks: Sequence[T], workers: int, give_up: Callable[[T, Failure], StudyOutcome]) -> None:
-        total = sum(estimate(task) for task in tasks)
+    def __init__(self, tasks: Iterable[T], total: float, workers: int, give_up: Callable[[T, Failure], StudyOutcome]) -> None:
+        """`tasks` come heavy ones first and are taken one by one; `total`: their seconds of one core together."""
         self._target = min(max(4.0, 0.011 * workers), total / (4 * workers) if workers else total)
-        self._tasks = deque(sorted(tasks, key=lambda task: (-task.weight, task.study_id)))
+        self._tasks = iter(tasks)
+        self._next = next(self._tasks, None)
         self._give_up = give_up
         self._again: list[Batch[T]] = []
         self._open: dict[str, list[StudyOutcome]] = defaultdict(list)
@@ -104,13 +105,14 @@ class Batches(Iterator[Batch[T]], Generic[T]):
     def __next__(self) -> Batch[T]:
         if self._again:
             return self._again.pop()
-        if not self._tasks:
+        chosen: list[T] = []
+        length = 0.0
+        while self._next is not None and (not chosen or length + estimate(self._next) <= self._target):
+            chosen.append(self._next)
+            length += estimate(self._next)
+            self._next = next(self._tasks, None)
+        if not chosen:
             raise StopIteration
-        chosen = [self._tasks.popleft()]
-        length = estimate(chosen[0])
-        while self._tasks and length + estimate(self._tasks[0]) <= self._target:
-            chosen.append(self._tasks.popleft())
-            length += estimate(chosen[-1])
         return Batch(tuple(chosen))
 
     def settle(self, batch: Batch[T], result: Sequence[StudyOutcome] | Lost) -> list[StudyOutcome]:

@@ -6,12 +6,13 @@ import platform
 import socket
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,28 +26,29 @@ from etl.batches import Batch, Batches, Task
 from etl.order import Built, Order
 from etl.picture_store import PictureStore, disk_error, make_folders
 from etl.private import Private
-from etl.store import Tables
+from etl.scratch import Scratch
+from etl.spill import give_back
 from etl.study import Failure, StudyOutcome
+from etl.tables import RowFile, StoredTable, Tables, tables_in
+from etl.work import Work
 from etl.workers import Workers
 from schemas.dataset import newest_version
 from schemas.errors import NothingUsable
-from schemas.manifest import Column, Table
 from schemas.recipe import EtlRecipe, Splits
 from schemas.runs import RunRecord, now_after, runs_of, write_run
 
+T = TypeVar("T", bound=Task)
+
 
 @dataclass(frozen=True)
-class Job:
-    """Work and rows of a version to be built."""
+class Job(Generic[T]):
+    """A version to be built: its name's part that is known, the work, and what a worker does with a task."""
 
     request: str
     identity: Mapping[str, Any]
-    tasks: Sequence[Any]
-    drops: Sequence[Mapping[str, Any]]
-    failures: Sequence[Mapping[str, Any]]
-    extra: tuple[Column, ...]
-    work: Callable[[Any, EtlRecipe, PictureStore], StudyOutcome]
-    give_up: Callable[[Any, Failure], StudyOutcome]
+    todo: Work[T]
+    process: Callable[[T, EtlRecipe, PictureStore], StudyOutcome]
+    give_up: Callable[[T, Failure], StudyOutcome]
 
 
 @dataclass
@@ -55,6 +57,7 @@ class Session:
 
     order: Order
     private: Private
+    scratch: Scratch
     workers: Workers
     say: Reporter
     started: float = field(default_factory=time.monotonic)
@@ -63,7 +66,7 @@ class Session:
     resumed: int = 0
 
 
-def build(session: Session, job: Job, publish: Callable[[str, Tables], None]) -> Built:
+def build(session: Session, job: Job[T], publish: Callable[[str, Tables], None]) -> Built:
     """Process what the journal does not have yet, commit, and record the run.
 
     `publish(version, tables)` writes what belongs to the version elsewhere (the crosswalk) before the run counts as done.
@@ -72,18 +75,20 @@ def build(session: Session, job: Job, publish: Callable[[str, Tables], None]) ->
     out = session.order.out
     building = store.building_folder(out, job.request)
     began = time.monotonic()
-    digests = {task.study_id: task.digest for task in job.tasks}
-    _process(session, job, building, digests)
+    _process(session, job, building)
+    give_back()
     session.seconds["process"] = time.monotonic() - began
     interrupt.check()
     began = time.monotonic()
     session.say.say("publishing")
-    tables = store.collect(_rows(job, building, digests), job.extra)
-    _nothing_vanished(job, tables)
+    tables = store.write_tables(building, _with_the_journal(job, building), job.todo.sources)
+    give_back()
     if tables["manifest"].num_rows == 0:
         raise _nothing(out, building, tables)
     parent = newest_version(out)
     version = store.commit(building, out, job.identity, tables, out / parent if parent else None)
+    give_back()
+    tables = tables_in(out / version)
     session.seconds["commit"] = time.monotonic() - began
     built = Built(
         version=version,
@@ -95,7 +100,7 @@ def build(session: Session, job: Job, publish: Callable[[str, Tables], None]) ->
         warnings=_split_warnings(tables["manifest"], session.order.recipe.splits),
     )
     publish(version, tables)
-    _record(session, job, built, parent, unread_in(tables["failures"].to_pylist()))
+    _record(session, job, built, parent, _unread_in(tables["failures"]))
     # The journal goes last: killed anywhere before, the same command finds everything done and only publishes.
     store.discard(building)
     for leftover in store.unfinished(out):
@@ -103,21 +108,24 @@ def build(session: Session, job: Job, publish: Callable[[str, Tables], None]) ->
     return built
 
 
-def unread_in(failures: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+def _unread_in(failures: StoredTable) -> tuple[str, ...]:
     """source_ids of files that could not be read for a reason of the moment (gone, denied, a failing disk)."""
-    return tuple(sorted({str(row["source_id"]) for row in failures if row["error"] in OF_THE_MOMENT}))
+    rows = failures.read(["source_id", "error"])
+    unread = rows.filter(pc.is_in(rows["error"], pa.array(sorted(OF_THE_MOMENT))))
+    return tuple(sorted(set(unread["source_id"].to_pylist())))
 
 
-def _nothing_vanished(job: Job, tables: Tables) -> None:
-    """Every file that the plan knows is in a table. Raises AssertionError: a file that is not is a mistake of ours."""
-    known = {str(row["source_id"]) for row in (*job.drops, *job.failures)}
-    known |= {source for task in job.tasks for source in task.sources}
-    there = {source for table in tables.values() for source in pc.unique(table["source_id"]).to_pylist()}
-    if known != there:
-        raise AssertionError(f"{len(known - there)} files have no row, {len(there - known)} rows have no file")
+def _with_the_journal(job: Job[T], building: Path) -> RowFile:
+    """All rows: those that were settled before, and those that the workers gave."""
+    rows = job.todo.rows
+    for outcome in journal.read(building, job.todo.tasks.digests):
+        rows.add("manifest", outcome.records)
+        rows.add("drops", outcome.drops)
+        rows.add("failures", outcome.failures)
+    return rows
 
 
-def _record(session: Session, job: Job, built: Built, parent: str | None, unread: tuple[str, ...]) -> None:
+def _record(session: Session, job: Job[T], built: Built, parent: str | None, unread: tuple[str, ...]) -> None:
     write_run(
         session.order.out,
         RunRecord(
@@ -140,25 +148,26 @@ def _record(session: Session, job: Job, built: Built, parent: str | None, unread
     )
 
 
-def _process(session: Session, job: Job, building: Path, digests: Mapping[str, str]) -> None:
-    say, content = session.say, building / store.CONTENT
+def _process(session: Session, job: Job[T], building: Path) -> None:
+    say, content, tasks = session.say, building / store.CONTENT, job.todo.tasks
     try:
         make_folders(content)
     except OSError as error:
         raise disk_error(error) from None
-    total = sum(task.frames for task in job.tasks)
+    total, digests = tasks.frames(), tasks.digests
     with journal.Journal(building) as log, say.stage("films", total, "films") as stage:
-        finished = {outcome.study_id for outcome in journal.read(building, digests)}
-        todo = [task for task in job.tasks if task.study_id not in finished]
-        session.resumed = total - sum(task.frames for task in todo)
+        todo = np.ones(len(tasks), bool)
+        for outcome in journal.read(building, digests):
+            todo[tasks.place(outcome.study_id)] = False
+        session.resumed = total - tasks.frames(todo)
         if session.resumed:
             say.say(f"going on where the last run stopped: {session.resumed:,} of {total:,} frames are done")
         stage.skip(session.resumed)
-        if not todo:
+        if not todo.any():
             return
-        queue = Batches(todo, session.workers.count, job.give_up)
+        queue = Batches(tasks.heavy_first(todo), tasks.seconds(todo), session.workers.count, job.give_up)
         limit = session.order.recipe.limits.seconds_per_film
-        work = partial(_work, work=job.work, recipe=session.order.recipe, content=content)
+        work = partial(_work, process=job.process, recipe=session.order.recipe, content=content)
         for batch, result in session.workers().map(work, queue, lambda batch: batch.seconds(limit)):
             if isinstance(result, Lost):
                 say.warn(f"a worker was lost ({result.reason}) with {batch.frames} films; {_next(batch)}")
@@ -171,10 +180,10 @@ def _process(session: Session, job: Job, building: Path, digests: Mapping[str, s
                     session.seconds[f"worker:{name}"] += seconds
 
 
-def _work(batch: Batch[Any], work: Callable[..., StudyOutcome], recipe: EtlRecipe, content: Path) -> list[StudyOutcome]:
+def _work(batch: Batch[Any], process: Callable[..., StudyOutcome], recipe: EtlRecipe, content: Path) -> list[StudyOutcome]:
     """What a worker does with a batch: one store, so that a study's pictures are written while the next is decoded."""
     with PictureStore(content) as store:
-        outcomes = [work(task, recipe, store) for task in batch.tasks]
+        outcomes = [process(task, recipe, store) for task in batch.tasks]
     for name, seconds in store.seconds.items():
         outcomes[-1].seconds[name] += seconds
     return outcomes
@@ -184,20 +193,11 @@ def _next(batch: Batch[Task]) -> str:
     return ("each study is tried alone", "each film is tried alone", "it is given up")[batch.attempt]
 
 
-def _rows(job: Job, building: Path, digests: Mapping[str, str]) -> Iterator[tuple[Table, Mapping[str, Any]]]:
-    yield from (("drops", row) for row in job.drops)
-    yield from (("failures", row) for row in job.failures)
-    for outcome in journal.read(building, digests):
-        yield from (("manifest", row) for row in outcome.records)
-        yield from (("drops", row) for row in outcome.drops)
-        yield from (("failures", row) for row in outcome.failures)
-
-
-def _nothing(out: Path, building: Path, tables: Mapping[Table, pa.Table]) -> NothingUsable:
+def _nothing(out: Path, building: Path, tables: Tables) -> NothingUsable:
     """Not one record: keep the rows in .last-run, commit nothing."""
-    store.write_last_run(out, tables)
-    store.discard(building)
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in _reasons(tables).items())
+    store.write_last_run(out, building)
+    store.discard(building)
     return NothingUsable(
         "nothing usable: not one record came out",
         str(out),
@@ -206,22 +206,25 @@ def _nothing(out: Path, building: Path, tables: Mapping[Table, pa.Table]) -> Not
     )
 
 
-def _reasons(tables: Mapping[Table, pa.Table]) -> dict[str, int]:
-    counts = Counter(tables["drops"]["reason"].to_pylist())
-    counts.update(f"{stage} (failure)" for stage in tables["failures"]["stage"].to_pylist())
+def _reasons(tables: Tables) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for name, column, said in (("drops", "reason", ""), ("failures", "stage", " (failure)")):
+        for item in pc.value_counts(tables[name].read([column])[column]).to_pylist():  # type: ignore[index]
+            counts[item["values"] + said] += item["counts"]
     return dict(counts.most_common())
 
 
-def _split_warnings(records: pa.Table, wanted: Splits) -> tuple[str, ...]:
+def _split_warnings(records: StoredTable, wanted: Splits) -> tuple[str, ...]:
     """A split that is empty although it was to have a share, or that shows one class of a label only."""
-    present = sorted(set(records["split"].to_pylist()))
+    splits = records.read(["split"])["split"]
+    present = sorted(pc.unique(splits).to_pylist())
     warnings = [f"split {name} is empty" for name, share in wanted if share and name not in present]
-    for label in (name for name in records.column_names if name.startswith("label_")):
-        if not 2 <= len(pc.unique(records[label]).drop_null()) <= 20:
+    for label in (name for name in records.schema.names if name.startswith("label_")):
+        values = records.read([label])[label]
+        if not 2 <= len(pc.unique(values).drop_null()) <= 20:
             continue
         for split in present:
-            own = records.filter(pc.equal(records["split"], split))[label]
-            if len(pc.unique(own).drop_null()) == 1:
+            if len(pc.unique(values.filter(pc.equal(splits, split))).drop_null()) == 1:
                 warnings.append(f"split {split} has one class of {label} only")
     return tuple(warnings)
 

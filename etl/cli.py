@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from cluster import command
-from cluster.progress import Reporter
 from etl import show
 from schemas.errors import DamageFound, RadforgeError
 
@@ -24,7 +21,11 @@ app = typer.Typer(
     "    etl run try/archive --out dataset --recipe wrist --labels try/labels.csv\n\n"
     "    etl inspect dataset\n",
 )
-_settings = {"quiet": False, "debug": False}
+if TYPE_CHECKING:
+    from cluster.span import Span
+    from schemas.site import Site
+
+options = command.Options(app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Reference = Annotated[str, typer.Argument(metavar="DATASET[@VERSION]", help="A dataset; the newest version unless named.")]
@@ -39,25 +40,14 @@ KeyFile = Annotated[
     typer.Option(help="Key file of the pseudonyms (16 bytes or more); else DATASET.private/key, made at first use."),
 ]
 Private = Annotated[Path | None, typer.Option(help="Where the key, the index and the crosswalks are kept.")]
-Workers = Annotated[int | None, typer.Option(help="Worker processes; else one per core.")]
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        show.line(f"radforge {metadata.version('radforge')}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Warnings and errors only.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Full tracebacks. They may quote the archive.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version)
-    ] = False,
-) -> None:
-    """Raw DICOM radiograph archives to clean, versioned, de-identified datasets."""
-    _settings.update(quiet=quiet, debug=debug)
+Workers = Annotated[
+    str | None,
+    typer.Option(metavar="N|MIN:MAX", help="Worker processes; else one per core. On a queue: hold MIN, grow to MAX; else 1:8."),
+]
+SiteFile = Annotated[
+    str | None,
+    typer.Option("--site", help="Run the workers on a queue: a site file in TOML, or a shipped one (`rjobs site list`)."),
+]
 
 
 @app.command("run")
@@ -70,7 +60,13 @@ def run_command(
     crosswalk: Annotated[Path | None, typer.Option(help="Private way back, .csv or .parquet, outside the dataset.")] = None,
     private: Private = None,
     workers: Workers = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done, and stop.")] = False,
+    site: SiteFile = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="With --site: the driver too as a job; prints its id, for `rjobs logs ID -f`.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Say what would be done, and stop; with --detach, print the script.")
+    ] = False,
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Warnings and errors only.")] = False,
 ) -> None:
@@ -80,8 +76,16 @@ def run_command(
     from schemas.loading import load
     from schemas.recipe import EtlRecipe
 
-    order = Order(tuple(archives), out, load(EtlRecipe, recipe, "etl"), labels, key, crosswalk, private, workers)
-    say = _reporter(quiet)
+    order = Order(tuple(archives), out, load(EtlRecipe, recipe, "etl"), labels, key, crosswalk, private, *_where(workers, site))
+    say = options.reporter(quiet)
+    if detach:
+        from cluster.show_jobs import hand_over
+        from etl.detach import driver_job
+
+        spec, files = driver_job(order)
+        assert order.site is not None
+        hand_over(spec, order.site, site or "", dry_run, json, say, dataset=str(out.resolve()), files=files)
+        return
     if dry_run:
         from etl.preview import preview
 
@@ -96,6 +100,7 @@ def plan_command(
     recipe: Recipe = "radiograph",
     labels: Labels = None,
     workers: Workers = None,
+    site: SiteFile = None,
     json: Json = False,
 ) -> None:
     """What a run would do: files, studies, formats, body parts, expected drops. Writes nothing."""
@@ -104,8 +109,9 @@ def plan_command(
     from schemas.loading import load
     from schemas.recipe import EtlRecipe
 
-    order = Order(tuple(archives), Path("dataset"), load(EtlRecipe, recipe, "etl"), labels, workers=workers)
-    show.plan(preview(order, _reporter()), json)
+    span, where = _where(workers, site)
+    order = Order(tuple(archives), Path("dataset"), load(EtlRecipe, recipe, "etl"), labels, workers=span, site=where)
+    show.plan(preview(order, options.reporter()), json)
 
 
 @app.command("inspect")
@@ -136,7 +142,7 @@ def verify_command(dataset: Reference, json: Json = False) -> None:
     from schemas.dataset import DatasetVersion
 
     version = DatasetVersion.locate(dataset)
-    say = _reporter()
+    say = options.reporter()
     with say.stage("verify", 0, "pictures") as stage:
         damages = verify(version, stage.reach)
     show.damages(version, damages, json)
@@ -241,7 +247,7 @@ def phantom_command(
     """Draw a raw DICOM archive with known truth, to try things on without patients."""
     from etl import phantom
 
-    say = _reporter()
+    say = options.reporter()
     numbers = {
         "size": _numbers(size, "x", 2, "--size", "ROWSxCOLUMNS, e.g. 640x480"),
         "views": _numbers(views if views is None or ":" in views else f"{views}:{views}", ":", 2, "--views", "MIN:MAX"),
@@ -253,6 +259,13 @@ def phantom_command(
     show.phantom(out, summary)
 
 
+def _where(workers: str | None, site: str | None) -> tuple[Span | None, Site | None]:
+    from cluster.span import Span
+    from schemas.site import load_site
+
+    return Span.parse(workers) if workers is not None else None, load_site(site) if site is not None else None
+
+
 def _numbers(text: str | None, separator: str, count: int, flag: str, expected: str) -> tuple[int, ...] | None:
     if text is None:
         return None
@@ -262,10 +275,6 @@ def _numbers(text: str | None, separator: str, count: int, flag: str, expected: 
     return tuple(int(part) for part in parts)
 
 
-def _reporter(quiet: bool = False) -> Reporter:
-    return Reporter(Console(stderr=True), quiet or _settings["quiet"])
-
-
 def main() -> None:
     """Entry point."""
-    command.run(app, lambda: _settings["debug"])
+    command.run(app, lambda: options.debug)

@@ -11,7 +11,9 @@ import hmac
 import os
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from etl.study import Instance
 from schemas.errors import RadforgeError
@@ -37,17 +39,34 @@ class Key:
 
     def pseudonym(self, kind: str, *parts: str) -> str:
         """16 hex digits. `kind` keeps a study's and a series' ids apart even where the UIDs are equal."""
-        # Lengths before the parts: ("a", "bc") and ("ab", "c") must not meet.
-        text = "\0".join([kind, *(f"{len(part)}:{part}" for part in parts)])
-        return hmac.new(self.secret, text.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()[:ID_DIGITS]
+        return _pseudonym(self.secret, kind, *parts)
+
+    def repeated(self, kind: str, *parts: str) -> str:
+        """As `pseudonym`, and remembered: a study's ids are asked for by each of its films."""
+        return _remembered(self.secret, kind, *parts)
 
     def share(self, *parts: str) -> float:
         """A number in [0, 1) that depends on the key and the parts only."""
-        return float(int(self.pseudonym("share", *parts), 16) / 16**ID_DIGITS)
+        return float(int(self.repeated("share", *parts), 16) / 16**ID_DIGITS)
 
 
-@dataclass(frozen=True)
-class Pseudonyms:
+def _pseudonym(secret: bytes, kind: str, *parts: str) -> str:
+    # Lengths before the parts: ("a", "bc") and ("ab", "c") must not meet.
+    text = "\0".join([kind, *[f"{len(part)}:{part}" for part in parts]])
+    keyed = _keyed(secret).copy()
+    keyed.update(text.encode("utf-8", "surrogateescape"))
+    return keyed.hexdigest()[:ID_DIGITS]
+
+
+_remembered = lru_cache(maxsize=4096)(_pseudonym)
+
+
+@lru_cache(maxsize=4)
+def _keyed(secret: bytes) -> hmac.HMAC:
+    return hmac.new(secret, digestmod=hashlib.sha256)
+
+
+class Pseudonyms(NamedTuple):
     """The ids of one instance as a dataset may show them."""
 
     source_id: str
@@ -72,9 +91,9 @@ def pseudonyms(key: Key, instance: Instance) -> Pseudonyms:
     sop = ("uid", instance.sop_instance_uid) if instance.sop_instance_uid else ("file", name)
     return Pseudonyms(
         source_id=source_id,
-        patient_id=key.pseudonym("patient", *patient),
-        study_id=key.pseudonym("study", *study),
-        series_id=key.pseudonym("series", *series),
+        patient_id=key.repeated("patient", *patient),
+        study_id=key.repeated("study", *study),
+        series_id=key.repeated("series", *series),
         instance_id=key.pseudonym("instance", *sop),
         patient_id_missing=not instance.patient_id,
     )

@@ -15,14 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import pyarrow as pa
 
 from etl.picture_store import PictureStore
 from etl.process import SHOWN_BY, Clock, apply_steps, leave, unexpected, write_leaves
+from etl.scratch import Scratch
+from etl.spill import Buckets
 from etl.steps import anatomy
 from etl.study import Affine, Drop, Failure, Frame, Row, StudyOutcome
+from etl.tables import BUCKETS, bucket_of, tables_in
+from etl.work import Work
 from schemas.dataset import DatasetVersion, read_picture
 from schemas.errors import RadforgeError
-from schemas.manifest import FIXED, Column
+from schemas.manifest import FIXED, Column, Table
 from schemas.recipe import EtlRecipe
 
 _STEP_COLUMNS = ("inverted", "inversion_score", "rotation_deg", "rotation_confidence")
@@ -68,16 +73,6 @@ class PictureTask:
         ]
 
 
-@dataclass(frozen=True)
-class DerivedPlan:
-    """Work and rows of a version made from another."""
-
-    tasks: tuple[PictureTask, ...]
-    drops: tuple[Row, ...]
-    failures: tuple[Row, ...]
-    extra: tuple[Column, ...]
-
-
 def check_recipe(recipe: EtlRecipe) -> None:
     """What a recipe cannot ask of a dataset version. Raises RadforgeError."""
     idle = sorted(recipe.model_fields_set & {"pixels", "metadata", "splits"})
@@ -87,14 +82,33 @@ def check_recipe(recipe: EtlRecipe) -> None:
         )
 
 
-def plan_from(version: DatasetVersion, recipe: EtlRecipe) -> DerivedPlan:
-    """Group a version's rows by study. The header's rules apply to what the manifest knows of the header."""
-    table = version.table("manifest")
-    fixed = {column.name for column in FIXED["manifest"]}
-    extra = tuple(Column(f.name, f.type, "Carried over.") for f in table.schema if f.name not in fixed)
-    records = table.to_pylist()
-    drops = version.table("drops").to_pylist()
-    failures = version.table("failures").to_pylist()
+def plan_from(version: DatasetVersion, recipe: EtlRecipe, scratch: Scratch) -> Work[PictureTask]:
+    """Group a version's rows by study. The header's rules apply to what the manifest knows of the header.
+
+    Raises RadforgeError when the disk fails or a table of the version is damaged.
+    """
+    tables = tables_in(version.folder)
+    by_study: dict[Table, Buckets] = {}
+    try:
+        fixed = {column.name for column in FIXED["manifest"]}
+        extra = [Column(f.name, f.type, "Carried over.") for f in tables["manifest"].schema if f.name not in fixed]
+        work: Work[PictureTask] = Work(scratch, extra)
+        for name in ("manifest", "drops"):
+            by_study[name] = Buckets(scratch.file(f"{name} by study"), tables[name].schema, BUCKETS)
+            for rows in tables[name].groups():
+                by_study[name].put(rows, bucket_of(rows["study_id"].fill_null("00").to_pylist()))
+        for rows in tables["failures"].groups():
+            work.add((), (), rows.to_pylist())
+    except (OSError, IndexError, pa.ArrowInvalid):
+        raise RadforgeError("a table of the version cannot be read", str(version.folder)) from None
+    for bucket in range(BUCKETS):
+        records, drops = (by_study[name].take(bucket).to_pylist() for name in ("manifest", "drops"))
+        work.add(*_studies(records, drops, recipe, version.folder), ())
+    return work
+
+
+def _studies(records: list[Row], drops: list[Row], recipe: EtlRecipe, source: Path) -> tuple[list[PictureTask], list[Row]]:
+    """The work of some studies, and the drops: theirs of before, carried over, and those of this recipe."""
     dropped: list[Row] = []
     by_study: dict[str, list[Row]] = defaultdict(list)
     sizes = Counter(study for study, _ in {(row["study_id"], row["instance_id"]) for row in records})
@@ -118,12 +132,12 @@ def plan_from(version: DatasetVersion, recipe: EtlRecipe) -> DerivedPlan:
             study,
             tuple(rows),
             tuple(region_drops[study]),
-            version.folder,
+            source,
             float(sum(row["rows"] * row["columns"] * row["bits"] // 8 for row in rows)),
         )
         for study, rows in by_study.items()
     ]
-    return DerivedPlan(tuple(tasks), tuple(dropped), tuple(failures), extra)
+    return tasks, dropped
 
 
 def _judge(row: Row, sizes: Mapping[str, int], recipe: EtlRecipe) -> Drop | None:

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from etl import overlay as heat_over
 from etl.archive import headers
-from etl.archive import walk as archive
 from etl.archive.containers import read_bytes
 from etl.archive.dicom_reading import Unreadable
+from etl.archive.listing import list_files
 from etl.deidentify import Key
 from etl.picture_store import shrink
 from etl.pixels import png
 from etl.pixels.film import Film, read_film
-from etl.plan import make_plan
+from etl.plan import plan_part
 from etl.process import apply_steps
 from etl.steps import anatomy
 from etl.study import Drop, Failure, Frame
@@ -41,14 +41,14 @@ def explain(file: Path, recipe: EtlRecipe, out: Path | None, overlay: Path | Non
         raise RadforgeError("nowhere to draw it", f"--overlay {overlay}", expected="--out STRIP.png")
     if out is not None and (out.suffix != ".png" or os.path.realpath(out) == os.path.realpath(container)):
         raise RadforgeError("not a place for a picture", f"--out {out}", expected="a .png file of its own")
-    found = archive.walk([Path(container)])
+    found = list_files([Path(container)])
     instances = [i for f in found for i in headers.read(f, recipe.metadata.keep)]
     if member:
         instances = [i for i in instances if i.source.member == member or i.source.name.endswith(f"!/{member}")]
     if len(instances) != 1:
         raise RadforgeError("not one file", str(file), f"{len(instances)} files", "one DICOM file, or container!/member")
     instance = instances[0]
-    plan = make_plan(instances, recipe, Key(b"explain shows no id"), None)
+    plan = plan_part(instances, recipe, Key(b"explain shows no id"))
     told: dict[str, dict[str, Any]] = {
         "header": {
             "modality": instance.modality,

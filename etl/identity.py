@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,15 @@ def labels_digest(labels: Labels | None, key: Key) -> str | None:
     """A keyed hash of the normalised label file: an unkeyed one could be tried against guessed files."""
     if labels is None:
         return None
-    rows = [[list(k), dict(sorted(v.items())), labels.splits.get(k)] for k, v in sorted(labels.rows.items())]
-    return key.pseudonym("labels", canonical([labels.by, rows]).decode())
+    digest = hashlib.sha256(canonical(labels.by))
+    for by, values in sorted(labels.rows.items()):
+        digest.update(canonical([by, values, labels.splits.get(by)]))
+    return key.pseudonym("labels", digest.hexdigest())
 
 
-def request_of(identity: Mapping[str, Any], inputs: Sequence[tuple[str, int, int]]) -> str:
-    """16 hex digits over the settings and (path, size, mtime) of every input."""
+def request_of(identity: Mapping[str, Any], inputs: Iterable[tuple[str, int, int]]) -> str:
+    """16 hex digits over the settings and (path, size, mtime) of every input; inputs come by path."""
     digest = hashlib.sha256(canonical(identity))
-    for name, size, mtime_ns in sorted(inputs):
+    for name, size, mtime_ns in inputs:
         digest.update(f"{size} {mtime_ns} ".encode() + name.encode("utf-8", "surrogateescape") + b"\n")
     return digest.hexdigest()[:16]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +28,8 @@ _STUDY_KEYS = ("StudyInstanceUID", "AccessionNumber")
 _KEYS = (*_STUDY_KEYS, "PatientID", "StudyDate", "IssuerOfPatientID")
 _TEXT_VRS = {"PN", "DA", "DT", "TM", "UI", "LO", "SH", "LT", "ST", "UT", "UC", "AE", "UR"}
 _DATE = re.compile(r"(?<!\d)((19|20)\d\d[-/.]?[01]?\d[-/.]?[0-3]?\d|[0-3]?\d[-/.][0-3]?\d[-/.](19|20)?\d\d)(?!\d)")
+
+ROWS_AT_ONCE = 2_000
 
 JoinKey = tuple[str, ...]
 
@@ -197,7 +198,9 @@ def _collect(
     splits: dict[JoinKey, str] = {}
     first_line: dict[JoinKey, int] = {}
     problems: list[Problem] = []
-    for line, row in enumerate(table.to_pylist(), start=2):
+    alike: dict[tuple[str, ...], dict[str, Any]] = {}  # 100,000 rows say a few different things
+    rows = (row for batch in table.to_batches(max_chunksize=ROWS_AT_ONCE) for row in batch.to_pylist())
+    for line, row in enumerate(rows, start=2):
         key = tuple(_key_text(row[name]) for name in by)
         if "StudyDate" in by:
             key = (*key[:-1], key[-1].replace("-", ""))
@@ -205,6 +208,7 @@ def _collect(
             problems.append(Problem(f"row {line} has no {' + '.join(by)}", where))
             continue
         values = {name: None if row[name] != row[name] else row[name] for name in names}  # NaN is null
+        values = alike.setdefault(tuple(map(repr, values.values())), values)
         split = _key_text(row.get("split"))
         if split and split not in NAMES:
             problems.append(Problem(f"row {line}: unknown split", where, repr(split[:20]), f"one of: {', '.join(NAMES)}"))
@@ -223,22 +227,3 @@ def _collect(
     if problems:
         raise RadforgeError.of(problems[:20])
     return labels, splits
-
-
-def split_by_patient(pairs: Iterable[tuple[str, str]], where: str) -> dict[str, str]:
-    """The label file's split of each patient, from (patient_id, split) of its studies.
-
-    Raises RadforgeError when the studies of one patient stand in different splits.
-    """
-    seen: dict[str, set[str]] = defaultdict(set)
-    for patient_id, split in pairs:
-        seen[patient_id].add(split)
-    mixed = sorted(patient for patient, splits in seen.items() if len(splits) > 1)
-    if mixed:
-        raise RadforgeError(
-            f"{len(mixed)} patients stand in more than one split",
-            where,
-            found="patients (by pseudonym) " + ", ".join(mixed[:5]),
-            expected="one split per patient",
-        )
-    return {patient: next(iter(splits)) for patient, splits in seen.items()}

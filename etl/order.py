@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cluster.span import Span
 from etl import metadata
 from etl.private import is_inside
 from etl.steps.anatomy import check_parts
 from schemas.dataset import DatasetVersion, split_reference, versions
 from schemas.errors import RadforgeError
 from schemas.recipe import EtlRecipe
+from schemas.site import Site
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Order:
     key: Path | None = None
     crosswalk: Path | None = None
     private: Path | None = None
-    workers: int | None = None
+    workers: Span | None = None
+    site: Site | None = None
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,6 @@ def check(order: Order) -> None:
     problems = check_parts(order.recipe.anatomy.keep) + metadata.check(order.recipe.metadata.keep)
     if problems:
         raise RadforgeError.of(problems)
-    if order.workers is not None and order.workers < 1:
-        raise RadforgeError("too few workers", "--workers", str(order.workers), "1 or more")
     for path in order.archives:
         folder, version = split_reference(str(path))
         if version is not None or is_dataset(folder):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import marshal
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from etl import metadata, vocabulary
 from etl.deidentify import Key, Pseudonyms, pseudonyms
-from etl.labels import Labels, split_by_patient
+from etl.label_join import LabelMatch, join
+from etl.labels import Labels
 from etl.splits import split_of
 from etl.steps import anatomy
 from etl.study import Drop, Failure, Instance, Source
@@ -21,8 +23,7 @@ from schemas.recipe import EtlRecipe
 MAX_FRAMES = 65_536  # a header may claim any number of frames; more than this is a lie, and so is more than bytes
 
 
-@dataclass(frozen=True)
-class Film:
+class Film(NamedTuple):
     """One file to decode. `columns` are the manifest columns that the header alone gives, pseudonyms included."""
 
     source: Source
@@ -49,8 +50,17 @@ class StudyTask:
     @property
     def digest(self) -> str:
         """What the work is, to the last column."""
-        films = [[film.source_id, film.frames, film.twin_of, dict(film.columns)] for film in self.films]
-        return hashlib.sha256(json.dumps(films, sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(self._films).hexdigest()[:16]
+
+    @cached_property
+    def _films(self) -> bytes:
+        # Version 2: equal values are equal bytes; later ones write down which objects are the same.
+        return marshal.dumps([tuple(film[1:]) for film in self.films], 2)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A third of the time of pickling film by film."""
+        sources = marshal.dumps([tuple(film.source) for film in self.films], 2)
+        return _restored, (self.study_id, self.weight, sources, self._films)
 
     @property
     def sources(self) -> set[str]:
@@ -66,18 +76,14 @@ class StudyTask:
         return [StudyTask(self.study_id, tuple(films), share) for films in groups.values()]
 
 
-@dataclass(frozen=True)
-class LabelMatch:
-    """How the label file met the archive."""
-
-    unmatched: tuple[tuple[str, ...], ...] = ()  # join keys of label rows without a study: identifiers, private
-    studies_labelled: int = 0
-    studies_without: tuple[str, ...] = ()  # study ids (pseudonyms)
+def _restored(study_id: str, weight: float, sources: bytes, films: bytes) -> StudyTask:
+    pairs = zip(marshal.loads(sources), marshal.loads(films), strict=True)
+    return StudyTask(study_id, tuple(Film(Source(*source), *film) for source, film in pairs), weight)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Everything a run needs to know. `rows` are drops and failures that the headers have settled."""
+class Part:
+    """What the headers of some instances have settled: drops and failures as rows, the work of each study, and counts."""
 
     tasks: tuple[StudyTask, ...]
     drops: tuple[Mapping[str, Any], ...]
@@ -86,44 +92,24 @@ class Plan:
     bytes: int
     studies: int
     patients: int
-    match: LabelMatch = LabelMatch()
-    crosswalk: tuple[Mapping[str, Any], ...] = ()
-    body_parts: Mapping[str, int] = field(default_factory=dict)
-    syntaxes: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def frames(self) -> int:
-        """Frames to process."""
-        return sum(task.frames for task in self.tasks)
-
-    @property
-    def reasons(self) -> dict[str, int]:
-        """Rows settled by headers, counted by reason or stage."""
-        counts = Counter(str(row["reason"]) for row in self.drops)
-        counts.update(f"{row['stage']} (failure)" for row in self.failures)
-        return dict(counts.most_common())
+    crosswalk: tuple[Mapping[str, Any], ...]
+    body_parts: Mapping[str, int]
+    syntaxes: Mapping[str, int]
+    match: LabelMatch
 
 
-def make_plan(instances: Iterable[Instance], recipe: EtlRecipe, key: Key, labels: Labels | None) -> Plan:
+def plan_part(instances: Iterable[Instance], recipe: EtlRecipe, key: Key, labels: Labels | None = None) -> Part:
     """Judge each header, in the order: readable, DICOMDIR, image, modality, size of the study, anatomy.
 
-    Instances are grouped by StudyInstanceUID wherever their files lie; files that share a SOPInstanceUID are put into one
-    task so that their pixels can be compared. Raises RadforgeError when the labels' splits contradict each other.
+    What belongs together (`etl.partitions`) must come together, in any order. Instances are grouped by StudyInstanceUID
+    wherever their files lie; files that share a SOPInstanceUID are put into one task so that their pixels can be compared.
     """
     ordered = sorted(instances, key=lambda instance: instance.source.name)
     ids = [pseudonyms(key, instance) for instance in ordered]
     labels = labels or Labels()
     fates = _judge(ordered, ids, recipe)
     order = _acquired_order(ordered, ids)
-    label_of, match = _match(ordered, ids, labels, fates)
-    user_splits = split_by_patient(
-        {
-            (i.patient_id, labels.splits[key_])
-            for i, key_ in zip(ids, map(labels.key_of, ordered), strict=True)
-            if key_ is not None and key_ in labels.splits
-        },
-        "--labels",
-    )
+    label_of, match = join(labels, ordered, ids, fates)
     drops, failures, films = [], [], []
     parts: Counter[str] = Counter()
     for instance, id_, fate, label in zip(ordered, ids, fates, label_of, strict=True):
@@ -133,28 +119,29 @@ def make_plan(instances: Iterable[Instance], recipe: EtlRecipe, key: Key, labels
         if isinstance(fate, Failure):
             failures += [row | {"stage": fate.stage, "error": fate.error} for row in _rows(instance, id_)]
             continue
-        split = user_splits.get(id_.patient_id) or split_of(key, id_.patient_id, recipe.splits)
         part = anatomy.recognise(instance, recipe.anatomy)
         parts[part.part if part else "unknown"] += 1
-        columns = _columns(instance, id_, part, recipe.metadata.models) | {
-            "split": split,
-            "acquired_order": order[id_.study_id],
-        }
-        columns |= {f"label_{name}": label.get(name) if label else None for name in labels.types}
-        columns |= {metadata_column(k): metadata.value(k, instance.metadata.get(k, "")) for k in recipe.metadata.keep}
+        columns = _columns(instance, id_, part, recipe.metadata.models)
+        columns["split"] = match.splits.get(id_.patient_id) or split_of(key, id_.patient_id, recipe.splits)
+        columns["acquired_order"] = order[id_.study_id]
+        for name in labels.types:
+            columns[f"label_{name}"] = label.get(name) if label else None
+        for keyword in recipe.metadata.keep:
+            columns[metadata_column(keyword)] = metadata.value(keyword, instance.metadata.get(keyword, ""))
         films.append((instance, id_, columns))
-    return Plan(
+    known = [id_ for id_, instance in zip(ids, ordered, strict=True) if instance.study_instance_uid]
+    return Part(
         tasks=_tasks(films),
         drops=tuple(drops),
         failures=tuple(failures),
         files=len(ordered),
         bytes=sum(instance.source.size for instance in ordered),
-        studies=len({i.study_id for i, n in zip(ids, ordered, strict=True) if n.study_instance_uid}),
-        patients=len({i.patient_id for i, n in zip(ids, ordered, strict=True) if n.study_instance_uid}),
-        match=match,
+        studies=len({id_.study_id for id_ in known}),
+        patients=len({id_.patient_id for id_ in known}),
         crosswalk=tuple(_crosswalk(instance, id_) for instance, id_ in zip(ordered, ids, strict=True)),
-        body_parts=dict(parts.most_common()),
-        syntaxes=dict(Counter(instance.transfer_syntax for instance, _, _ in films).most_common()),
+        body_parts=parts,
+        syntaxes=Counter(instance.transfer_syntax for instance, _, _ in films),
+        match=match,
     )
 
 
@@ -240,27 +227,6 @@ def _acquired_order(instances: Sequence[Instance], ids: Sequence[Pseudonyms]) ->
     return {
         study: rank for studies in when.values() for rank, study in enumerate(sorted(studies, key=lambda s: (studies[s], s)))
     }
-
-
-def _match(
-    instances: Sequence[Instance],
-    ids: Sequence[Pseudonyms],
-    labels: Labels,
-    fates: Sequence[Drop | Failure | None],
-) -> tuple[list[Mapping[str, Any] | None], LabelMatch]:
-    if not labels.by:
-        return [None] * len(instances), LabelMatch()
-    keys = [labels.key_of(instance) for instance in instances]
-    found = [labels.rows.get(key) if key else None for key in keys]
-    # All instances of a study share its label, also one whose own header lacks the join field.
-    of_study = {id_.study_id: label for id_, label in zip(ids, found, strict=True) if label is not None}
-    wanted = {id_.study_id for id_, fate in zip(ids, fates, strict=True) if fate is None}
-    match = LabelMatch(
-        unmatched=tuple(sorted(set(labels.rows) - {key for key in keys if key is not None})),
-        studies_labelled=len(wanted & set(of_study)),
-        studies_without=tuple(sorted(wanted - set(of_study))),
-    )
-    return [of_study.get(id_.study_id) for id_ in ids], match
 
 
 def _tasks(films: Sequence[tuple[Instance, Pseudonyms, dict[str, Any]]]) -> tuple[StudyTask, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,16 @@ from pydicom.uid import UID, UID_dictionary
 
 from cluster.progress import Reporter
 from etl import derive
-from etl.batches import estimate
 from etl.build import Session
 from etl.deidentify import Key
 from etl.labels import read_labels
 from etl.order import Order, check, version_source
+from etl.planning import Plan
 from etl.private import Private
 from etl.run import plan_archive, walk
+from etl.scratch import Scratch
 from etl.workers import Workers
+from schemas.dataset import DatasetVersion
 
 
 def preview(order: Order, say: Reporter) -> dict[str, Any]:
@@ -29,40 +30,47 @@ def preview(order: Order, say: Reporter) -> dict[str, Any]:
     """
     check(order)
     source = version_source(order.archives)
-    if source is not None:
-        derive.check_recipe(order.recipe)
-        derived = derive.plan_from(source, order.recipe)
-        reasons = Counter(row["reason"] for row in derived.drops)
-        return {
-            "source version": source.version,
-            "pictures to process": sum(task.frames for task in derived.tasks),
-            "left out": dict(reasons.most_common()),
-        }
-    labels = read_labels(order.labels) if order.labels else None
+    # An index of its own that goes with the preview: a plan writes nothing beside the dataset.
     with ExitStack() as stack:
-        # An index of its own that goes with the preview: a plan writes nothing beside the dataset.
-        scratch = Private(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="radforge-"))))
-        session = Session(order, scratch, Workers(order, stack, say), say)
-        plan = plan_archive(session, walk(order, say), Key(b"a plan shows no id"), labels)
-    seconds = sum(estimate(task) for task in plan.tasks)
+        private = Private(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="radforge-"))))
+        scratch = stack.enter_context(Scratch.beside(private, order.out))
+        if source is not None:
+            return _of_version(source, order, scratch)
+        labels = read_labels(order.labels) if order.labels else None
+        session = Session(order, private, scratch, Workers(order, stack, say), say)
+        return _of_archive(plan_archive(session, walk(order, say), Key(b"a plan shows no id"), labels), order)
+
+
+def _of_version(source: DatasetVersion, order: Order, scratch: Scratch) -> dict[str, Any]:
+    derive.check_recipe(order.recipe)
+    work = derive.plan_from(source, order.recipe, scratch)
+    return {
+        "source version": source.version,
+        "pictures to process": work.tasks.frames(),
+        "left out": {name: n for name, n in work.reasons.most_common() if not name.endswith(" (failure)")},
+    }
+
+
+def _of_archive(plan: Plan, order: Order) -> dict[str, Any]:
+    tasks = plan.work.tasks
     value: dict[str, Any] = {
         "files, members of archives counted": plan.files,
         "gigabytes": round(plan.bytes / 1e9, 3),
         "studies": plan.studies,
         "patients": plan.patients,
-        "left out by header, frames": plan.reasons,
-        "studies to process": len(plan.tasks),
-        "frames to process": plan.frames,
-        "transfer syntaxes, files": {_syntax(uid): number for uid, number in plan.syntaxes.items()},
-        "body parts, files": dict(plan.body_parts),
+        "left out by header, frames": dict(plan.work.reasons.most_common()),
+        "studies to process": len(tasks),
+        "frames to process": tasks.frames(),
+        "transfer syntaxes, files": {_syntax(uid): number for uid, number in plan.syntaxes.most_common()},
+        "body parts, files": dict(plan.body_parts.most_common()),
         "steps": ", ".join(order.recipe.steps),
-        "estimated core seconds": round(seconds, 1),
+        "estimated core seconds": round(tasks.seconds(), 1),
     }
-    if labels is not None:
+    if order.labels is not None:
         value["labels"] = {
-            "studies with a label": plan.match.studies_labelled,
-            "studies without": len(plan.match.studies_without),
-            "label rows that match no study": len(plan.match.unmatched),
+            "studies with a label": plan.studies_labelled,
+            "studies without": len(plan.studies_without),
+            "label rows that match no study": len(plan.unmatched),
         }
     return value
 

@@ -3,7 +3,7 @@
 walk        names, sizes, times              nothing is opened
 request     seen before? -> already built
 scan        headers, through the index       workers
-plan        fates by header, tasks           a value: `etl plan` prints it
+plan        fates by header, tasks           partition by partition; `etl plan` prints the sums
 build       batches of studies               workers; each finished study goes to the journal
             tables, card, one rename
 """
@@ -11,29 +11,29 @@ build       batches of studies               workers; each finished study goes t
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 
 import pyarrow as pa
 
 from cluster.progress import Reporter
-from etl import derive, metadata, store
+from etl import crosswalk, derive, store
+from etl.archive.listing import Listing, list_files
 from etl.archive.scan import scan
-from etl.archive.walk import Found
-from etl.archive.walk import walk as list_files
-from etl.build import Job, Session, build, unread_in
-from etl.crosswalk import crosswalk_table, save_private, write_crosswalk
+from etl.build import Job, Session, build
+from etl.crosswalk import save_private, write_crosswalk
 from etl.deidentify import Key, read_key
 from etl.identity import identity_of, labels_digest, request_of
 from etl.labels import Labels, read_labels
 from etl.order import Built, Order, check, version_source
-from etl.plan import LabelMatch, Plan, make_plan
+from etl.planning import Plan, make_plan
 from etl.private import Private
 from etl.process import failed, process
+from etl.scratch import Scratch
+from etl.spill import give_back
+from etl.tables import Tables, tables_in
 from etl.workers import Workers
 from schemas.dataset import DatasetVersion, newest_version, versions
 from schemas.errors import RadforgeError
-from schemas.manifest import TABLES, label_columns
 from schemas.runs import RunRecord, now_after, runs_of, write_run
 
 
@@ -46,7 +46,7 @@ def run(order: Order, say: Reporter) -> Built:
     source = version_source(order.archives)
     private = Private.beside(order.out, order.private)
     labels = read_labels(order.labels) if order.labels else None
-    found = walk(order, say) if source is None else []
+    found = walk(order, say) if source is None else Listing.empty()
     if order.key is not None:
         read_key(order.key)
     if source is not None:
@@ -55,39 +55,37 @@ def run(order: Order, say: Reporter) -> Built:
     store.writable(order.out, "--out")
     private.make()
     with store.lock(order.out), ExitStack() as stack:
-        session = Session(order, private, Workers(order, stack, say), say)
+        scratch = stack.enter_context(Scratch.beside(private, order.out))
+        session = Session(order, private, scratch, Workers(order, stack, say), say)
         return _from_archive(session, found, labels) if source is None else _from_version(session, source)
 
 
-def _from_archive(session: Session, found: Sequence[Found], labels: Labels | None) -> Built:
+def _from_archive(session: Session, found: Listing, labels: Labels | None) -> Built:
     order, private = session.order, session.private
     key = private.key(order.key, order.out, bool(versions(order.out)))
     _warn_of_other_key(session, key)
     identity = identity_of(order.recipe, key.fingerprint, labels_digest(labels, key))
-    request = request_of(identity, [(file.name, file.size, file.mtime_ns) for file in found])
+    request = request_of(identity, ((file.name, file.size, file.mtime_ns) for file in found))
     record = _record_of(session, request)
     kept = private.crosswalk_file(record.version) if record else None
     if record is not None and kept is not None and kept.exists() and not record.unread:
         return _already(session, record)
     plan = plan_archive(session, found, key, labels)
-    if record is not None and set(unread_in(plan.failures)) == set(record.unread):
-        # Files that could not be read then cannot be read now; or only the way back was lost.
-        tables = {name: DatasetVersion.open(order.out / record.version).table(name) for name in TABLES}
-        save_private(private.crosswalk_file(record.version), crosswalk_table(plan.crosswalk, tables))
-        return _already(session, record)
-    _report_plan(plan, session.say)
-    if labels is not None:
-        _report_labels(session, labels, plan.match)
 
-    def publish(version: str, tables: store.Tables) -> None:
+    def publish(version: str, tables: Tables) -> None:
         kept = private.crosswalk_file(version)
-        save_private(kept, crosswalk_table(plan.crosswalk, tables))
+        save_private(kept, plan.crosswalk.with_fates(tables), crosswalk.SCHEMA)
         if order.crosswalk is not None:
             write_crosswalk(order.crosswalk, kept)
 
-    extra = (*label_columns(labels.types if labels else {}), *metadata.columns(order.recipe.metadata.keep))
-    job = Job(request, identity, plan.tasks, plan.drops, plan.failures, extra, process, failed)
-    return build(session, job, publish)
+    if record is not None and plan.work.unread == set(record.unread):
+        # Files that could not be read then cannot be read now; or only the way back was lost.
+        publish(record.version, tables_in(order.out / record.version))
+        return _already(session, record)
+    _report_plan(plan, session.say)
+    if labels is not None:
+        _report_labels(session, labels, plan)
+    return build(session, Job(request, identity, plan.work, process, failed), publish)
 
 
 def _check_source(order: Order) -> None:
@@ -110,21 +108,20 @@ def _from_version(session: Session, source: DatasetVersion) -> Built:
     record = _record_of(session, request)
     if record is not None:
         return _already(session, record)
-    plan = derive.plan_from(source, order.recipe)
-    pictures = sum(task.frames for task in plan.tasks)
-    session.say.say(f"{pictures:,} pictures of {len(plan.tasks):,} studies from {source.version}")
-    work, give_up = derive.process_pictures, derive.failed_pictures
-    job = Job(request, identity, plan.tasks, plan.drops, plan.failures, plan.extra, work, give_up)
+    work = derive.plan_from(source, order.recipe, session.scratch)
+    session.say.say(f"{work.tasks.frames():,} pictures of {len(work.tasks):,} studies from {source.version}")
+    job = Job(request, identity, work, derive.process_pictures, derive.failed_pictures)
     return build(session, job, lambda version, tables: None)
 
 
-def walk(order: Order, say: Reporter) -> list[Found]:
+def walk(order: Order, say: Reporter) -> Listing:
     """The files of the archives. Raises RadforgeError when there is none."""
     say.say("looking for files")
     found = list_files(order.archives)
-    if not found:
+    give_back()
+    if not len(found):
         raise RadforgeError("no files", ", ".join(map(str, order.archives)), expected="DICOM files")
-    say.say(f"{len(found):,} files, {sum(file.size for file in found) / 1e9:.2f} GB")
+    say.say(f"{len(found):,} files, {found.bytes / 1e9:.2f} GB")
     return found
 
 
@@ -135,14 +132,17 @@ def _warn_of_other_key(session: Session, key: Key) -> None:
         session.say.warn(f"the newest version {newest} was made with another key: no id of the two can be compared")
 
 
-def plan_archive(session: Session, found: Sequence[Found], key: Key, labels: Labels | None) -> Plan:
+def plan_archive(session: Session, found: Listing, key: Key, labels: Labels | None) -> Plan:
     """Read the headers and decide. Raises RadforgeError on contradicting splits."""
-    recipe, began = session.order.recipe, time.monotonic()
+    recipe, scratch, began = session.order.recipe, session.scratch, time.monotonic()
     with session.say.stage("headers", len(found), "files") as stage:
-        instances = scan(found, session.private.index_file, recipe.metadata.keep, session.workers, stage.advance)
+        index = scan(found, session.private.index_file, recipe.metadata.keep, session.workers, stage.advance, scratch)
+    found.forget()
+    give_back()
     session.seconds["scan"] = time.monotonic() - began
     began = time.monotonic()
-    plan = make_plan(instances, recipe, key, labels)
+    plan = make_plan(index, recipe, key, labels, scratch)
+    give_back()
     session.seconds["plan"] = time.monotonic() - began
     return plan
 
@@ -151,37 +151,34 @@ def _report_plan(plan: Plan, say: Reporter) -> None:
     """What will happen, before it does."""
     say.say(
         f"{plan.files:,} files of {plan.studies:,} studies and {plan.patients:,} patients; "
-        f"{len(plan.tasks):,} studies with {plan.frames:,} frames to process"
+        f"{len(plan.work.tasks):,} studies with {plan.work.tasks.frames():,} frames to process"
     )
-    if plan.reasons:
-        say.say("left out by header: " + ", ".join(f"{reason} {n:,}" for reason, n in plan.reasons.items()))
+    if plan.work.reasons:
+        say.say("left out by header: " + ", ".join(f"{reason} {n:,}" for reason, n in plan.work.reasons.most_common()))
 
 
-def _report_labels(session: Session, labels: Labels, match: LabelMatch) -> None:
+def _report_labels(session: Session, labels: Labels, plan: Plan) -> None:
     """Count what did not meet, and list it in DATASET.private: label rows are identifiers."""
     say = session.say
-    if not match.studies_labelled and match.studies_without:
+    if not plan.studies_labelled and plan.studies_without:
         raise RadforgeError(
             "no row matches any study",
             f"--labels {session.order.labels}",
             expected=f"{' + '.join(labels.by)} as in the archive",
         )
-    say.say(f"labels: {match.studies_labelled:,} studies labelled")
+    say.say(f"labels: {plan.studies_labelled:,} studies labelled")
+    unmatched = zip(*sorted(plan.unmatched), strict=True) if plan.unmatched else ([] for _ in labels.by)
     lists = {
-        "unmatched_labels.csv": pa.table(
-            [pa.array(column, pa.string()) for column in zip(*match.unmatched, strict=True)]
-            or [pa.array([], pa.string())] * len(labels.by),
-            names=list(labels.by),
-        ),
-        "studies_without_label.csv": pa.table({"study_id": pa.array(match.studies_without, pa.string())}),
+        "unmatched_labels.csv": pa.table([pa.array(column, pa.string()) for column in unmatched], names=list(labels.by)),
+        "studies_without_label.csv": pa.table({"study_id": pa.array(plan.studies_without, pa.string())}),
     }
     for name, table in lists.items():
-        save_private(session.private.folder / name, table)
-    if match.unmatched:
-        say.warn(f"{len(match.unmatched):,} label rows match no study: {session.private.folder}/unmatched_labels.csv")
-    if match.studies_without:
+        save_private(session.private.folder / name, [table], table.schema)
+    if plan.unmatched:
+        say.warn(f"{len(plan.unmatched):,} label rows match no study: {session.private.folder}/unmatched_labels.csv")
+    if plan.studies_without:
         path = f"{session.private.folder}/studies_without_label.csv"
-        say.warn(f"{len(match.studies_without):,} studies have no label: {path}")
+        say.warn(f"{len(plan.studies_without):,} studies have no label: {path}")
 
 
 def _record_of(session: Session, request: str) -> RunRecord | None:

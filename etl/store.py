@@ -10,28 +10,26 @@ import json
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from etl import card as cards
 from etl.picture_store import FOLDERS, disk_error
+from etl.share import share
+from etl.spill import give_back
+from etl.tables import PartWriter, RowFile, StoredTable, Tables, tables_in
 from schemas import manifest
 from schemas.errors import RadforgeError
-from schemas.manifest import Column, Table
+from schemas.manifest import Table
 
 CONTENT = "version"
-ROWS_PER_PART = 500_000
-
-ROWS_PER_CHUNK = 20_000
-
-Row = Mapping[str, Any]
-Tables = Mapping[Table, pa.Table]
 
 
 def building_folder(dataset: Path, request: str) -> Path:
@@ -39,27 +37,45 @@ def building_folder(dataset: Path, request: str) -> Path:
     return dataset / f".building-{request}"
 
 
-def collect(rows: Iterable[tuple[Table, Row]], extra: Sequence[Column]) -> Tables:
-    """All rows as Arrow tables in the order of file, frame and region (a whole film first): every column, nothing else."""
-    schemas = {name: manifest.schema(name, extra) for name in manifest.TABLES}
-    waiting: dict[Table, list[Row]] = {name: [] for name in manifest.TABLES}
-    chunks: dict[Table, list[pa.Table]] = {name: [schemas[name].empty_table()] for name in manifest.TABLES}
-    for table, row in rows:
-        waiting[table].append(row)
-        if len(waiting[table]) >= ROWS_PER_CHUNK:  # rows as Python objects cost ten times their Arrow form
-            chunks[table].append(pa.Table.from_pylist(waiting.pop(table), schema=schemas[table]))
-            waiting[table] = []
-    for table, left in waiting.items():
-        chunks[table].append(pa.Table.from_pylist(left, schema=schemas[table]))
-    order = [(name, "ascending", "at_start") for name in ("source_id", "frame_index", "region_index")]
-    return {
-        name: whole.take(pc.sort_indices(whole, sort_keys=order))
-        for name, parts in chunks.items()
-        for whole in [pa.concat_tables(parts)]
-    }
+def write_tables(building: Path, rows: RowFile, sources: Sequence[int]) -> Tables:
+    """Sort, check and write all rows. Raises RadforgeError when the disk fails.
+
+    `sources`: the files that the plan knows, source_id as a number. Raises AssertionError when one has no row, or when the
+    rows of a film do not add up: mistakes of ours.
+    """
+    known = np.sort(np.array(sources, np.uint64))
+    content = building / CONTENT
+    written = 0
+    try:
+        for name in manifest.TABLES:
+            shutil.rmtree(content / name, ignore_errors=True)  # of a run that was cut off here
+        writers = {name: PartWriter(content / name, schema) for name, schema in rows.schemas.items()}
+        for tables in rows.by_source():
+            check_accounting(tables)
+            written += _check_sources(tables, known)
+            for name, table in tables.items():
+                writers[name].put(table)
+        for writer in writers.values():
+            writer.close()
+            for path in writer.paths:
+                _sync(path)
+    except OSError as error:
+        raise disk_error(error) from None
+    if written != len(np.unique(known)):
+        raise AssertionError(f"{len(np.unique(known)) - written} files have no row")
+    return tables_in(content)
 
 
-def check_accounting(tables: Tables) -> None:
+def _check_sources(tables: Mapping[Table, pa.Table], known: NDArray[np.uint64]) -> int:
+    """The number of files that the rows speak of, each of them one of the plan's."""
+    there = {source for table in tables.values() for source in pc.unique(table["source_id"]).to_pylist()}
+    unknown = np.setdiff1d(np.array([int(source, 16) for source in there], np.uint64), known)
+    if len(unknown):
+        raise AssertionError(f"{len(unknown)} rows have no file")
+    return len(there)
+
+
+def check_accounting(tables: Mapping[Table, pa.Table]) -> None:
     """Nothing vanishes: per (source_id, frame_index) one failure, or one drop, or region_count = records + region drops.
 
     Raises AssertionError, because a sum that does not close is a mistake of ours.
@@ -84,24 +100,27 @@ def check_accounting(tables: Tables) -> None:
             raise AssertionError(f"the rows of film {frame[0]}, frame {frame[1]} do not add up")
 
 
-def commit(
-    building: Path,
-    dataset: Path,
-    identity: Mapping[str, Any],
-    tables: Tables,
-    parent: Path | None,
-) -> str:
-    """Publish the version and return its name. Raises RadforgeError when the disk is full, read-only or failing."""
-    check_accounting(tables)
+ACCOUNTED: Mapping[Table, Sequence[str]] = {
+    "manifest": ("source_id", "frame_index", "region_index", "region_count"),
+    "drops": ("source_id", "frame_index", "region_index"),
+    "failures": ("source_id", "frame_index", "region_index"),
+}
+
+
+def commit(building: Path, dataset: Path, identity: Mapping[str, Any], tables: Tables, parent: Path | None) -> str:
+    """Publish what `write_tables` wrote and return the version's name. Raises RadforgeError when the disk fails."""
     version = cards.version_name(identity, tables)
+    give_back()
     content, target = building / CONTENT, dataset / version
     try:
         if target.exists() and not (target / "card.json").exists():
             shutil.rmtree(target)  # without its card it is no version any more, and here is the whole one
         if not target.exists():
             _sweep(content, tables["manifest"])
-            _share(content, parent, tables["manifest"])
-            files = _write_tables(content, tables)
+            if parent is not None:
+                share(content, tables["manifest"], parent, tables_in(parent)["manifest"])
+            give_back()
+            files = {f"{name}/{part.name}": cards.file_sha256(part) for name, table in tables.items() for part in table.parts}
             _write_json(content / "card.json", cards.build_card(identity, tables, files, version))
             _sync_folders(content)
             content.rename(target)
@@ -111,55 +130,26 @@ def commit(
     return version
 
 
-def _sweep(content: Path, records: pa.Table) -> None:
+def _sweep(content: Path, records: StoredTable) -> None:
     """Remove pictures no row speaks of: left by a film that killed its worker, or by a run that was cut off."""
-    known = set(picture_paths(records))
-    for kind in ("images", "previews"):
+    for kind, column in (("images", "image_path"), ("previews", "preview_path")):
+        known = _sorted(records, column)
         for folder in (content / kind).iterdir():
             for path in folder.iterdir():
-                if f"{kind}/{folder.name}/{path.name}" not in known:
+                name = f"{kind}/{folder.name}/{path.name}".encode()
+                at = int(np.searchsorted(known, name))
+                if at == len(known) or known[at] != name:
                     path.unlink()
             if folder.name in FOLDERS and not any(folder.iterdir()):
                 folder.rmdir()
-    for leftover in ("manifest", "drops", "failures"):
-        shutil.rmtree(content / leftover, ignore_errors=True)
 
 
-def _share(content: Path, parent: Path | None, records: pa.Table) -> None:
-    """Hard-link what the parent has in the same place with the same bytes: a new version costs only what is new."""
-    if parent is None:
-        return
-    for path in picture_paths(records):
-        theirs, ours = parent / path, content / path
-        try:
-            if theirs.stat().st_size != ours.stat().st_size or theirs.read_bytes() != ours.read_bytes():
-                continue
-            link = ours.with_suffix(".link")
-            os.link(theirs, link)
-            link.replace(ours)
-        except OSError:
-            continue  # not there, or a file system without links: a copy is as good
-
-
-def picture_paths(records: pa.Table) -> list[str]:
-    """Every picture and preview that a manifest names, each once."""
-    paths: list[str] = pc.unique(
-        pa.chunked_array([*records["image_path"].chunks, *pc.drop_null(records["preview_path"]).chunks], pa.string())
-    ).to_pylist()
+def _sorted(records: StoredTable, column: str) -> NDArray[np.bytes_]:
+    """The paths of a column, as bytes: half of what text takes."""
+    parts = [np.array(group[column].drop_null().to_pylist(), np.bytes_) for group in records.groups([column])]
+    paths = np.concatenate(parts)
+    paths.sort()
     return paths
-
-
-def _write_tables(content: Path, tables: Tables) -> dict[str, str]:
-    files = {}
-    for name, table in tables.items():
-        folder = content / name
-        folder.mkdir()
-        for part in range(max(1, -(-table.num_rows // ROWS_PER_PART))):
-            path = folder / f"part-{part:05d}.parquet"
-            pq.write_table(table.slice(part * ROWS_PER_PART, ROWS_PER_PART), path, compression="zstd")
-            _sync(path)
-            files[f"{name}/{path.name}"] = cards.file_sha256(path)
-    return files
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -169,9 +159,11 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def _sync_folders(content: Path) -> None:
-    for path in content.rglob("*"):
-        if path.is_dir():
-            _sync(path)
+    for folder in content.iterdir():
+        if folder.is_dir():
+            for inside in folder.iterdir() if folder.name in {"images", "previews"} else ():
+                _sync(inside)
+            _sync(folder)
     _sync(content)
 
 
@@ -210,15 +202,14 @@ def writable(folder: Path, flag: str) -> None:
         raise RadforgeError("cannot be written", f"{flag} {folder}", found=error.strerror or "I/O error") from None
 
 
-def write_last_run(dataset: Path, tables: Tables) -> None:
-    """The rows of a run that made nothing, for a look at the reasons: DATASET/.last-run/drops and /failures."""
+def write_last_run(dataset: Path, building: Path) -> None:
+    """Keep the rows of a run that made nothing, for a look at the reasons: DATASET/.last-run/drops and /failures."""
     folder = dataset / ".last-run"
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        for name, table in tables.items():
-            (folder / name).mkdir()
-            pq.write_table(table, folder / name / "part-00000.parquet", compression="zstd")
+        for name in manifest.TABLES:
+            (building / CONTENT / name).rename(folder / name)
     except OSError as error:
         raise disk_error(error) from None
 

@@ -61,8 +61,7 @@ class Source(NamedTuple):
     mtime_ns: int  # of the file on disk
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
+class Instance(NamedTuple):
     """One file: header facts, no pixels (DICOM PS3.3 A.1). Text is decoded and stripped, "" where absent.
 
     `fate` is decided already when the header alone settles it (not DICOM, no image, unreadable), else None.
@@ -102,7 +101,7 @@ class Instance:
     bits_allocated: int = 0
     bits_stored: int = 0
     frames: int = 1
-    metadata: Mapping[str, str] = field(default_factory=dict)  # [metadata] keep: keyword -> text of its first value
+    metadata: Mapping[str, str] = {}  # [metadata] keep: keyword -> text of its first value
     header_problems: tuple[str, ...] = ()  # "Keyword:VR" of fields that could not be read; never a value
 
 

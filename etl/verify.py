@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from etl.card import build_card, file_sha256, identity_in, version_name
-from etl.store import check_accounting
+from etl.store import ACCOUNTED, check_accounting
+from etl.tables import StoredTable, Tables, by_source, tables_in
 from schemas import manifest
 from schemas.dataset import DatasetVersion
-from schemas.manifest import Table
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,14 @@ def verify(version: DatasetVersion, reach: Callable[[int, int], None] = lambda d
     files, damages = _parts(folder, card)
     if damages:
         return damages  # what the tables say cannot be trusted
-    tables: dict[Table, pa.Table] = {}
-    for name in manifest.TABLES:
+    tables = tables_in(folder)
+    for name, table in tables.items():
         try:
-            parts = [pq.read_table(folder / part) for part in sorted(files) if part.startswith(f"{name}/")]
-            tables[name] = pa.concat_tables(parts)
-        except (OSError, pa.ArrowInvalid):
+            for _ in table.groups():
+                pass
+            lacking = set(manifest.schema(name).names) - set(table.schema.names)
+        except (OSError, IndexError, pa.ArrowInvalid):
             return [Damage(f"{name}/", "the table cannot be read")]
-        lacking = set(manifest.schema(name).names) - set(tables[name].column_names)
         if lacking:
             return [Damage(f"{name}/", f"columns are missing: {', '.join(sorted(lacking))}")]
     damages += _rows(version, card, tables)
@@ -79,7 +78,7 @@ def _changed(folder: Path, path: str, sha256: str) -> Damage | None:
         return Damage(path, "cannot be read")
 
 
-def _rows(version: DatasetVersion, card: dict[str, Any], tables: dict[Table, pa.Table]) -> list[Damage]:
+def _rows(version: DatasetVersion, card: dict[str, Any], tables: Tables) -> list[Damage]:
     damages = []
     identity = identity_in(card)
     name = version_name(identity, tables)
@@ -92,16 +91,18 @@ def _rows(version: DatasetVersion, card: dict[str, Any], tables: dict[Table, pa.
             differing = sorted(key for key in {*rebuilt, *card} if rebuilt.get(key) != card.get(key))
             damages.append(Damage("card.json", f"does not agree with the tables in: {', '.join(differing)}"))
     try:
-        check_accounting(tables)
+        for own in by_source(tables, ACCOUNTED):
+            check_accounting(own)
     except AssertionError as error:
         damages.append(Damage("manifest/", str(error)))
     return damages
 
 
-def _pictures(folder: Path, records: pa.Table, parts: set[str], reach: Callable[[int, int], None]) -> list[Damage]:
+def _pictures(folder: Path, records: StoredTable, parts: set[str], reach: Callable[[int, int], None]) -> list[Damage]:
     stated: dict[str, str] = {}
     for path, digest in (("image_path", "sha256"), ("preview_path", "preview_sha256")):
-        stated |= dict(zip(records[path].to_pylist(), records[digest].to_pylist(), strict=True))
+        for rows in records.groups((path, digest)):
+            stated |= dict(zip(rows[path].to_pylist(), rows[digest].to_pylist(), strict=True))
     stated.pop(None, None)  # type: ignore[call-overload]
     damages = []
     for number, (path, digest) in enumerate(sorted(stated.items()), start=1):

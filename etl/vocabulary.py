@@ -33,6 +33,9 @@ _MANUFACTURERS: Phrases = {
 _SEXES = {word: sex for sex, listed in _LISTS["sex"].items() for word in listed}
 _BURNED_IN = {word: flag for flag, listed in _LISTS["burned_in"].items() for word in listed}
 
+_AGE = re.compile(r"\s*(\d{1,3})\s*([DWMY]?)\s*", re.IGNORECASE | re.ASCII)
+_DATE = re.compile(r"\s*(\d{4})[.\-/]?(\d{2})[.\-/]?(\d{2})\s*", re.ASCII)
+_VALUES = 4096  # different texts of one field that are remembered: an archive of millions repeats a few hundred
 _MODALITIES = frozenset(_LISTS["modalities"])
 
 SIDE_WORDS = frozenset(_SIDES)
@@ -46,6 +49,7 @@ def modality(text: str) -> str | None:
     return text if text in _MODALITIES else None
 
 
+@lru_cache(maxsize=_VALUES)
 def laterality(text: str) -> Side | None:
     """The side that a text names: L, R, both sides B, unilateral U; None when it names none.
 
@@ -74,6 +78,7 @@ def _is_side(text: Sequence[str], place: int) -> bool:
     return True
 
 
+@lru_cache(maxsize=_VALUES)
 def view_position(text: str) -> str | None:
     """The view that a text names, as a Defined Term of (0018,5101) or its kin of CID 4010 and 4014.
 
@@ -88,6 +93,7 @@ def view_of(text: Sequence[str]) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
+@lru_cache(maxsize=_VALUES)
 def manufacturer(text: str) -> str | None:
     """The listed vendor that (0008,0070) Manufacturer names, else "other"; None when it says nothing."""
     if not any(character.isalnum() for character in text):
@@ -95,6 +101,7 @@ def manufacturer(text: str) -> str | None:
     return next(_listed(words(text), _MANUFACTURERS), "other")
 
 
+@lru_cache(maxsize=_VALUES)
 def model(text: str, extra: tuple[str, ...] = ()) -> str | None:
     """The listed product that (0008,1090) Manufacturer's Model Name begins with, in the list's own spelling.
 
@@ -109,11 +116,13 @@ def model(text: str, extra: tuple[str, ...] = ()) -> str | None:
     return None
 
 
+@lru_cache(maxsize=_VALUES)
 def sex(text: str) -> str | None:
     """(0010,0040) Patient's Sex as F, M or O; None when absent or not understood."""
     return _only_word(text, _SEXES)
 
 
+@lru_cache(maxsize=_VALUES)
 def burned_in(text: str) -> str | None:
     """(0028,0301) Burned In Annotation as YES or NO; None when absent or not understood."""
     return _only_word(text, _BURNED_IN)
@@ -124,7 +133,7 @@ def age_years(age: str, birth_date: str, study_date: str) -> int | None:
 
     0 to 89: older people are pooled at 89. None when neither says, or when what they say cannot be an age.
     """
-    stated = re.fullmatch(r"\s*(\d{1,3})\s*([DWMY]?)\s*", age, re.IGNORECASE | re.ASCII)
+    stated = _AGE.fullmatch(age)
     if stated:
         years = int(int(stated[1]) / {"D": 365.25, "W": 52.18, "M": 12}.get(stated[2].upper(), 1))
         return min(years, OLDEST) if years <= _LIFESPAN else None
@@ -168,7 +177,7 @@ _SHIPPED: tuple[str, ...] = tuple(name for names in _LISTS["models"].values() fo
 
 def _day(text: str) -> date | None:
     """A DA value (YYYYMMDD, or the old YYYY.MM.DD) as a date."""
-    stated = re.fullmatch(r"\s*(\d{4})[.\-/]?(\d{2})[.\-/]?(\d{2})\s*", text, re.ASCII)
+    stated = _DATE.fullmatch(text)
     if not stated:
         return None
     try:

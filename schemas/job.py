@@ -24,7 +24,10 @@ State = Literal[
 ]
 """One set of words for every queue. UNKNOWN: the queue has forgotten the job, and it left no word itself."""
 
-OVER: frozenset[State] = frozenset(("DONE", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "UNKNOWN"))
+OVER: frozenset[State] = frozenset(
+    ("DONE", "FAILED", "CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "OUT_OF_MEMORY", "UNKNOWN")
+)
+"""PREEMPTED: for good; one that is requeued is PENDING."""
 
 
 class Stored(BaseModel):

@@ -59,9 +59,12 @@ def shipped_text(shipped: str, name: str) -> str:
     return (resources.files("schemas") / "recipes" / shipped / f"{name}.toml").read_text("utf-8")
 
 
-def as_toml(model: BaseModel) -> str:
-    """The resolved settings as TOML that `load` reads back to an equal model. What is None is left out."""
-    values = model.model_dump(mode="json", exclude_none=True)
+def as_toml(model: BaseModel, *, only_set: bool = False) -> str:
+    """The resolved settings as TOML that `load` reads back to an equal model. What is None is left out.
+
+    `only_set`: what was said, without the defaults; for a model where a table that is said means something.
+    """
+    values = model.model_dump(mode="json", exclude_none=True, exclude_unset=only_set)
     lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict)]
     for name, table in values.items():
         if isinstance(table, dict):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cluster.cli import app as jobs_app
+from cluster.cli import sites
 from etl.cli import app
 from tests.generate_docs import PAGES
 from training.cli import app as train_app
@@ -22,7 +24,9 @@ def test_generated_pages_are_what_would_be_generated(path: str) -> None:
 def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
 
-    commands = [f"etl {c.name}" for c in app.registered_commands] + [f"train {c.name}" for c in train_app.registered_commands]
+    apps = {"etl": app, "train": train_app, "rjobs": jobs_app, "rjobs site": sites}
+    commands = [f"{name} {command.name}" for name, own in apps.items() for command in own.registered_commands]
+    readme += (ROOT / "docs/guides/cluster.md").read_text("utf-8")
     missing = [command for command in commands if command not in readme]
 
     assert missing == []

@@ -58,6 +58,10 @@ def submission_of(wish: Wish) -> Submission:
     single = _order(wish, wish.out, ())
     base = jobs.job_folder(single.folder if not members else wish.out or _base(single, members[0]))
     orders = [_order(wish, base / _label(chosen), chosen) for chosen in members] if members else [_order(wish, base, ())]
+    if len({order.folder for order in orders}) < len(orders):
+        raise RadforgeError(
+            "two members of the array would write one folder", "--array", expected="values that differ as folder names"
+        )
     seen = set()
     for order in orders:
         run_folder.check(order)
@@ -118,7 +122,7 @@ def _command(wish: Wish, base: Path, order: Order, dataset: str, chosen: Sequenc
     source = ["--continue", str(wish.continues.resolve())] if wish.continues else [str(base / RECIPE)]
     settings = [*wish.settings, *chosen] if wish.continues else chosen
     return (
-        *("python", "-m", "training", "run", *source),
+        *("python", "-P", "-m", "training", "run", *source),
         *("--data", dataset, "--out", str(order.folder), "--resume"),
         *(word for setting in settings for word in ("--set", setting)),
         *(("--device", wish.device) if wish.device != "auto" else ()),

@@ -36,10 +36,9 @@ def launch(spec: JobSpec, site: Site) -> str:
     # A signal that is meant for the training reaches this shell too, and ends `wait` before the training has ended.
     return (
         "export MASTER_ADDR=127.0.0.1\n"
-        "trap : USR1 TERM INT HUP\n"
-        f'{headers.python(site)} -m cluster.launch {spec.processes} -- "$@" & pid=$!\n'
-        'wait "$pid"; code=$?\n'
-        'while kill -0 "$pid" 2>/dev/null; do wait "$pid"; code=$?; done\n'
+        "trap woken=yes USR1 TERM INT HUP\n"
+        f'{headers.python(site)} -P -m cluster.launch {spec.processes} -- "$@" & pid=$!\n'
+        'while woken=; wait "$pid"; code=$?; [ "$woken" ]; do :; done\n'
         "trap - USR1 TERM INT HUP"
     )
 

@@ -44,14 +44,17 @@ def header(spec: JobSpec, site: Site) -> str:
 
 def launch(spec: JobSpec, site: Site) -> str:
     """One launcher a host through blaunch; on a single host the launcher itself."""
-    start = f'{headers.python(site)} -m cluster.launch {spec.processes} -- "$@"'
-    # LSF sends the warning to every process of the job: the script must survive it, and wait again, for a signal ends `wait`.
+    start = f'{headers.python(site)} -P -m cluster.launch {spec.processes} -- "$@"'
+    # LSF sends the warning to every process of the job, and a signal ends `wait`: it waits for sleeps, and looks. The first
+    # launcher that fails ends the job; the queue ends the others with it.
     wait = (
         "trap : USR1; code=0\n"
-        "for pid in $pids; do\n"
-        '    wait "$pid"; last=$?\n'
-        '    while kill -0 "$pid" 2>/dev/null; do wait "$pid"; last=$?; done\n'
-        '    [ "$last" -gt "$code" ] && code=$last\n'
+        'while [ "$pids" ] && [ "$code" -eq 0 ]; do\n'
+        "    sleep 1 & wait $!; left=\n"
+        "    for pid in $pids; do\n"
+        '        if kill -0 "$pid" 2>/dev/null; then left="$left $pid"; else wait "$pid" || code=$?; fi\n'
+        "    done\n"
+        "    pids=$left\n"
         "done"
     )
     if spec.nodes == 1:
@@ -83,7 +86,7 @@ def states(ids: Sequence[str]) -> dict[str, list[Seen]]:
         records = json.loads(answer.stdout).get("RECORDS", []) if answer.stdout.strip() else []
     except ValueError:
         raise refusal("the queue's answer is not understood", "bjobs", answer) from None
-    if answer.code and not records and "no" not in answer.stderr.lower():
+    if answer.code and not records and not re.match(r"no .*job", answer.stderr, re.IGNORECASE):
         raise refusal("the queue does not answer", "bjobs", answer)
     seen: dict[str, list[Seen]] = defaultdict(list)
     wanted = set(ids)
@@ -98,6 +101,8 @@ def _seen(record: Mapping[str, str]) -> Seen:
     why = record.get("EXIT_REASON") or ""
     if state == "FAILED":
         state = next((ours for term, ours in LSF_ENDS.items() if term in why), state)
+    if record.get("STAT") == "UNKWN":
+        why = "the queue has lost contact with its node"
     index, code = str(record.get("JOBINDEX") or "0"), str(record.get("EXIT_CODE") or "")
     elapsed = re.match(r"(\d+)", str(record.get("RUN_TIME") or ""))
     return Seen(

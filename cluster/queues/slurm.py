@@ -50,7 +50,8 @@ def launch(spec: JobSpec, site: Site) -> str:
     cores = headers.cores(site, site.resource(spec.resource))
     return (
         f"export {address}\n"
-        f'srun --kill-on-bad-exit=1 --cpus-per-task={cores} {headers.python(site)} -m cluster.launch {spec.processes} -- "$@"\n'
+        f"srun --kill-on-bad-exit=1 --cpus-per-task={cores} {headers.python(site)} "
+        f'-P -m cluster.launch {spec.processes} -- "$@"\n'
         "code=$?"
     )
 

@@ -47,7 +47,7 @@ LSF: Mapping[str, State] = {
     "SSUSP": "SUSPENDED",
     "DONE": "DONE",
     "EXIT": "FAILED",
-    "UNKWN": "UNKNOWN",
+    "UNKWN": "RUNNING",
     "ZOMBI": "UNKNOWN",
 }
 """LSF 10.1 reference, bjobs, "STAT"."""
@@ -65,6 +65,7 @@ LSF_ENDS: Mapping[str, State] = {
     "TERM_REMOVE_HUNG_JOB": "CANCELLED",
     "TERM_PREEMPT": "PREEMPTED",
     "TERM_ORPHAN_SYSTEM": "CANCELLED",
+    "TERM_ZOMBIE": "NODE_FAIL",
     "TERM_UNKNOWN": "NODE_FAIL",
 }
 """LSF 10.1 reference, bjobs, termination reasons."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -129,7 +128,7 @@ def _instance(source: Source, head_of: Head, head: bytes, keep: tuple[str, ...])
         metadata={keyword: text for keyword in keep if (text := values.text(keyword))},
         **facts,
     )
-    return replace(instance, fate=_fate(instance, elements), header_problems=tuple(values.problems))
+    return instance._replace(fate=_fate(instance, elements), header_problems=tuple(values.problems))
 
 
 def _elements(head_of: Head, head: bytes, size: int, tags: tuple[int, ...]) -> Elements:

@@ -1,4 +1,4 @@
-"""Find every file of an archive, once: folders, single files, containers, what a DICOMDIR names.
+"""Find every file of an archive: folders, single files, containers, what a DICOMDIR names.
 
 No file name and no extension is trusted; what a file is, `etl.archive.headers` finds out by its content.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,32 +33,12 @@ class Found(NamedTuple):
     problem: str = ""
 
 
-def walk(archives: Sequence[Path]) -> list[Found]:
-    """Every file of the archives, in their order and by name within each.
+def walk(archive: Path, folders: set[tuple[int, int]]) -> Iterator[tuple[Found, str]]:
+    """The files under one ARCHIVE argument, by name within each folder, each with its real path (links resolved).
 
-    Linked folders are followed, each folder is visited once, and a file that two arguments reach is listed
-    once. A name that an earlier archive has already becomes "<n>:<folder>/<name>" in the n-th. Raises
-    RadforgeError for an argument that does not exist, cannot be opened, or is a DICOMDIR without its files.
+    Linked folders are followed; a folder whose (device, inode) is in `folders` is not visited again, and those visited
+    are added. Raises RadforgeError for an argument that does not exist, cannot be opened, or is a DICOMDIR without its files.
     """
-    folders: set[tuple[int, int]] = set()
-    files: set[str] = set()
-    names: set[str] = set()
-    found: list[Found] = []
-    for position, archive in enumerate(archives, start=1):
-        for one, real in _files(archive, folders):
-            if real in files:
-                continue
-            files.add(real)
-            name = one.name
-            while name in names:
-                name = f"{position}:{unicode_name(_folder(archive))}/{name}"
-            names.add(name)
-            found.append(one._replace(name=name))
-    return found
-
-
-def _files(archive: Path, folders: set[tuple[int, int]]) -> Iterator[tuple[Found, str]]:
-    """The files under one argument, each with its real path."""
     try:
         status = archive.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -74,7 +54,8 @@ def _files(archive: Path, folders: set[tuple[int, int]]) -> Iterator[tuple[Found
         raise RadforgeError(what, str(archive), error.strerror or "", EXPECTED) from None
     path = os.path.abspath(archive)  # noqa: PTH100
     yield _found(archive.name, path, status), os.path.realpath(path)
-    for name, path in named:
+    for name, inside in named:
+        path = os.path.abspath(inside)  # noqa: PTH100
         try:
             yield _found(name, path, os.stat(path)), os.path.realpath(path)  # noqa: PTH116
         except OSError as error:
@@ -129,8 +110,3 @@ def _unreadable(name: str, path: str, error: OSError, missing: str) -> Found:
 def unicode_name(name: str) -> str:
     """A file name that can be stored as text: bytes that are no UTF-8 written as \\xNN."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _folder(archive: Path) -> str:
-    resolved = archive.resolve()
-    return resolved.name if resolved.is_dir() else resolved.parent.name

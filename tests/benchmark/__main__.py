@@ -94,6 +94,9 @@ def main() -> None:
         say(f"  ratio           {rates[2] / rates[1]:>9.2f}")
         done = call([sys.executable, "-m", "tests.benchmark.training", str(scratch)], timeout_s=900)
         say(done.stdout if done.code == 0 else done.stderr)
+        say("the driver of `etl run`, on an archive that exists as an index only")
+        done = call([sys.executable, "-m", "tests.benchmark.scale"], timeout_s=3600)
+        say(done.stdout if done.code == 0 else done.stderr)
 
 
 if __name__ == "__main__":

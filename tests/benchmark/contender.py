@@ -19,10 +19,10 @@ from tests.benchmark import thesis_style
 def radforge(films: list[Path], out: Path) -> dict[str, float]:
     """Everything a worker does: header, hash, decode, steps, PNG, preview, fsync, rows."""
     from etl.archive import headers
-    from etl.archive.walk import walk
+    from etl.archive.listing import list_files
     from etl.deidentify import Key
     from etl.picture_store import PictureStore, make_folders
-    from etl.plan import make_plan
+    from etl.plan import plan_part
     from etl.process import process
     from schemas.recipe import EtlRecipe
 
@@ -30,8 +30,8 @@ def radforge(films: list[Path], out: Path) -> dict[str, float]:
     make_folders(out)
     seconds: dict[str, float] = {}
     for film in films:
-        instances = [instance for found in walk([film]) for instance in headers.read(found)]
-        for task in make_plan(instances, recipe, Key(b"benchmark key..."), None).tasks:
+        instances = [instance for found in list_files([film]) for instance in headers.read(found)]
+        for task in plan_part(instances, recipe, Key(b"benchmark key...")).tasks:
             with PictureStore(out) as store:
                 outcome = process(task, recipe, store)
             assert outcome.records, (film, outcome.drops, outcome.failures)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.pool import Lost, Pool, local
+from cluster.local_pool import local
+from cluster.pool import Lost, Pool
 
 GIGABYTE = 2**30
 

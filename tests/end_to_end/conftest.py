@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from cluster.progress import Reporter
+from cluster.span import Span
 from etl import phantom
 from etl.order import Built, Order
 from etl.run import run
@@ -44,7 +45,7 @@ def build(drawn: Path, key: Path) -> Callable[..., Built]:
             "recipe": load(EtlRecipe, "wrist", "etl"),
             "labels": drawn / "labels.csv",
             "key": key,
-            "workers": 2,
+            "workers": Span(2, 2),
             "archives": (drawn / "archive",),
         }
         return run(Order(out=out, **{**settings, **changes}), QUIET)

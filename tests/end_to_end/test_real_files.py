@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from cluster.progress import Reporter
+from cluster.span import Span
 from etl.order import Built, Order
 from etl.run import run
 from etl.verify import verify
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Built, Path]:
     folder = tmp_path_factory.mktemp("real")
-    order = Order((DATA / "dicom",), folder / "ds", EtlRecipe(), crosswalk=folder / "x.csv", workers=2)
+    order = Order((DATA / "dicom",), folder / "ds", EtlRecipe(), crosswalk=folder / "x.csv", workers=Span(2, 2))
     return run(order, Reporter(Console(stderr=True, quiet=True))), folder
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from cluster.span import Span
 from etl import run as run_module
 from etl.crosswalk import where
 from etl.inspect import inspect
@@ -157,7 +158,7 @@ def inflated(data: bytes) -> bytes:
 
 
 def test_two_workers_and_one_give_the_same_bytes(built: Built, build: Callable[..., Built], tmp_path: Path) -> None:
-    alone = build(tmp_path / "ds", workers=1)
+    alone = build(tmp_path / "ds", workers=Span(1, 1))
 
     assert alone.version == built.version
     assert bytes_of(alone.folder) == bytes_of(built.folder)

@@ -10,14 +10,14 @@ from pydicom.filereader import dcmread
 from pydicom.fileset import FileSet
 
 from etl.archive import headers
-from etl.archive.walk import walk
+from etl.archive.listing import list_files
 from etl.study import Drop, Failure
 from schemas.errors import RadforgeError
 from tests.etl.drawn import film
 
 
 def names(*archives: Path) -> list[str]:
-    return [found.name for found in walk(archives)]
+    return [found.name for found in list_files(archives)]
 
 
 def test_files_are_listed_by_name_with_their_size_and_time_whatever_their_extension(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_files_are_listed_by_name_with_their_size_and_time_whatever_their_extens
     for name in ("b/IM2", "b/IM1", "a.txt", "c"):
         (tmp_path / name).write_bytes(name.encode())
 
-    found = walk([tmp_path])
+    found = list(list_files([tmp_path]))
 
     assert [one.name for one in found] == ["a.txt", "b/IM1", "b/IM2", "c"]
     assert all((Path(f.path).stat().st_size, Path(f.path).stat().st_mtime_ns) == (f.size, f.mtime_ns) for f in found)
@@ -38,7 +38,7 @@ def test_links_that_go_round_are_followed_once(tmp_path: Path) -> None:
     (tmp_path / "again").symlink_to(tmp_path / "a")
     (tmp_path / "self").symlink_to("self")
 
-    found = walk([tmp_path])
+    found = list(list_files([tmp_path]))
 
     assert [one.name for one in found] == ["a/deep/film", "self"]
     assert found[1].problem
@@ -77,14 +77,14 @@ def test_only_colliding_names_of_later_archives_carry_their_archive(tmp_path: Pa
         (tmp_path / folder / "film").touch()
     (tmp_path / "two" / "other").touch()
 
-    assert names(tmp_path / "one", tmp_path / "two") == ["film", "2:two/film", "other"]
+    assert names(tmp_path / "one", tmp_path / "two") == ["2:two/film", "film", "other"]
 
 
 def test_names_that_are_no_text_survive_and_open(tmp_path: Path) -> None:
     raw = os.fsencode(tmp_path) + b"/Mu\xf1oz.dcm"
     Path(os.fsdecode(raw)).write_bytes(film())
 
-    (found,) = walk([tmp_path])
+    (found,) = list_files([tmp_path])
 
     assert found.name == "Mu\\xf1oz.dcm"
     found.name.encode("utf-8")
@@ -96,7 +96,7 @@ def test_what_cannot_be_read_ends_as_a_failure_and_stops_nothing(tmp_path: Path)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "x.dcm").write_bytes(film())
 
-    fates = {found.name: headers.read(found)[0].fate for found in walk([tmp_path])}
+    fates = {found.name: headers.read(found)[0].fate for found in list_files([tmp_path])}
 
     assert fates == {
         "broken": Failure("read", "a link that leads nowhere"),
@@ -117,7 +117,7 @@ def test_a_folder_that_may_not_be_opened_ends_as_a_failure(tmp_path: Path, monke
 
     monkeypatch.setattr(os, "scandir", refusing)
 
-    closed, film_ = walk([tmp_path])
+    closed, film_ = list_files([tmp_path])
 
     assert (closed.name, film_.name) == ("closed", "film")
     assert headers.read(closed)[0].fate == Failure("read", "permission to read was denied")
@@ -125,7 +125,7 @@ def test_a_folder_that_may_not_be_opened_ends_as_a_failure(tmp_path: Path, monke
 
 def test_a_missing_archive_is_told_as_it_was_typed(tmp_path: Path) -> None:
     with pytest.raises(RadforgeError, match="does not exist") as raised:
-        walk([tmp_path / "nowhere"])
+        list_files([tmp_path / "nowhere"])
 
     assert raised.value.problems[0].where == str(tmp_path / "nowhere")
     assert raised.value.problems[0].expected
@@ -160,7 +160,7 @@ def test_a_dicomdir_leads_to_its_files_in_lower_case_and_with_a_version(tmp_path
             path.rename(path.with_name(path.name.lower() + (";1" if path.is_file() else "")))
     (dicomdir.parent / "unnamed.dcm").write_bytes(film(9))
 
-    instances = [headers.read(found)[0] for found in walk([dicomdir])]
+    instances = [headers.read(found)[0] for found in list_files([dicomdir])]
 
     assert [instance.fate for instance in instances] == [Drop("dicomdir"), None, None]
     assert {instance.patient_id for instance in instances[1:]} == {"P0", "P1"}
@@ -173,12 +173,12 @@ def test_a_dicomdir_names_a_lost_file_as_a_failure_and_without_any_file_is_the_u
     films = sorted(path for path in dicomdir.parent.rglob("*") if path.is_file() and path != dicomdir)
     films[0].unlink()
 
-    lost = [found for found in walk([dicomdir]) if found.problem]
+    lost = [found for found in list_files([dicomdir]) if found.problem]
 
     assert len(lost) == 1
     films[1].unlink()
     with pytest.raises(RadforgeError, match="leads to no file"):
-        walk([dicomdir])
+        list_files([dicomdir])
 
 
 def test_a_dicomdir_cannot_name_files_outside_its_folder(tmp_path: Path) -> None:
@@ -191,4 +191,4 @@ def test_a_dicomdir_cannot_name_files_outside_its_folder(tmp_path: Path) -> None
     index.save_as(dicomdir)
 
     with pytest.raises(RadforgeError, match="leads to no file"):
-        walk([dicomdir])
+        list_files([dicomdir])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cluster.pool import Lost
-from etl.batches import Batch, Batches
+from etl.batches import Batch, Batches, estimate
 from etl.plan import Film, StudyTask
 from etl.process import failed
 from etl.study import Source, StudyOutcome
@@ -23,7 +23,8 @@ def study(number: int, films: int = 1, weight: float = 1e7) -> StudyTask:
 
 
 def queue_of(*tasks: StudyTask, workers: int = 2) -> Batches[StudyTask]:
-    return Batches(list(tasks), workers, failed)
+    ordered = sorted(tasks, key=lambda task: -task.weight)
+    return Batches(ordered, sum(map(estimate, tasks)), workers, failed)
 
 
 def play(queue: Batches[StudyTask], bad: set[str]) -> tuple[list[StudyOutcome], list[Batch[StudyTask]]]:

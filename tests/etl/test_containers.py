@@ -12,7 +12,6 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,7 +69,7 @@ def test_members_equal_plain_files(tmp_path: Path, pack: Packer) -> None:
     for name, data in films.items():
         instance = instances[f"no_extension!/{name}"]
         assert read_bytes(instance.source) == data
-        assert replace(instance, source=plain[name].source) == plain[name]
+        assert instance._replace(source=plain[name].source) == plain[name]
 
 
 @packers

@@ -28,7 +28,8 @@ from pydicom.uid import (
 from etl.archive import headers
 from etl.archive.dicom_reading import Unreadable, parse, transfer_syntax
 from etl.archive.files import CHANGED, VANISHED
-from etl.archive.walk import Found, walk
+from etl.archive.listing import list_files
+from etl.archive.walk import Found
 from etl.study import Drop, Failure, Instance
 from tests.etl.drawn import DATA, film, put
 
@@ -371,9 +372,9 @@ def test_nothing_of_a_patient_reaches_a_log_or_the_screen(tmp_path: Path) -> Non
     put(tmp_path / "file", data)
     script = (
         "import logging, sys; from pathlib import Path; logging.basicConfig(level=0)\n"
-        "from etl.archive import headers, walk; from etl.archive.dicom_reading import parse\n"
-        "found = walk.walk([Path(sys.argv[1])]); assert headers.read(found[0])[0].modality\n"
-        "data_set = parse(Path(found[0].path).read_bytes())\n"
+        "from etl.archive import headers, listing; from etl.archive.dicom_reading import parse\n"
+        "(found,) = listing.list_files([Path(sys.argv[1])]); assert headers.read(found)[0].modality\n"
+        "data_set = parse(Path(found.path).read_bytes())\n"
         "print(len([data_set.get(tag) for tag in (0x00080018, 0x00080060, 0x00100020)]))"
     )
 
@@ -394,7 +395,7 @@ def _rows() -> list[dict[str, str]]:
 def test_every_real_file_has_a_fate_that_its_inventory_allows() -> None:
     if not (DATA / "dicom").is_dir():
         pytest.skip("../shared/data is absent: no real DICOM files to test on")
-    found: dict[str, Found] = {one.name: one for one in walk([DATA / "dicom"])}
+    found: dict[str, Found] = {one.name: one for one in list_files([DATA / "dicom"])}
     wrong = []
     for row in _rows():
         (instance,) = headers.read(found[row["file"]])
@@ -417,7 +418,7 @@ def test_every_real_file_has_a_fate_that_its_inventory_allows() -> None:
 def test_what_the_headers_of_real_files_say_is_what_the_inventory_says() -> None:
     if not (DATA / "dicom").is_dir():
         pytest.skip("../shared/data is absent: no real DICOM files to test on")
-    found = {one.name: one for one in walk([DATA / "dicom"])}
+    found = {one.name: one for one in list_files([DATA / "dicom"])}
     films = [row for row in _rows() if row["expected_fate"] == "record"]
     assert len(films) == 38
 

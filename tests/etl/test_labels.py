@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from etl.labels import read_labels, split_by_patient
+from etl.deidentify import Key, pseudonyms
+from etl.label_join import refuse_mixed
+from etl.labels import Labels, read_labels
+from etl.plan import plan_part
 from etl.study import Instance, Source
 from schemas.errors import RadforgeError
+from schemas.recipe import EtlRecipe
 
 
 def labels_from(folder: Path, text: str) -> Path:
@@ -98,13 +102,23 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_patient_in_two_splits_is_an_error() -> None:
-    assert split_by_patient([("p", "train"), ("q", "val"), ("p", "train")], "--labels") == {
-        "p": "train",
-        "q": "val",
-    }
+    key = Key(b"0123456789abcdef")
+    labels = Labels(("StudyInstanceUID",), rows={("1",): {}, ("2",): {}, ("3",): {}},
+                    splits={("1",): "train", ("2",): "val", ("3",): "train"})  # fmt: skip
+    p1, p2, p3, q2 = (study("p", "1"), study("p", "2"), study("p", "3"), study("q", "2"))
+    p, q = (pseudonyms(key, instance).patient_id for instance in (p1, q2))
 
+    agreed = plan_part([p1, p3, q2], EtlRecipe(), key, labels).match
+    mixed = plan_part([p1, p2], EtlRecipe(), key, labels).match
+
+    assert (agreed.splits, agreed.mixed) == ({p: "train", q: "val"}, ())
+    assert mixed.mixed == (p,)
     with pytest.raises(RadforgeError, match="1 patients stand in more than one split"):
-        split_by_patient([("p", "train"), ("p", "val")], "--labels")
+        refuse_mixed(mixed.mixed)
+
+
+def study(patient: str, uid: str) -> Instance:
+    return Instance(source=Source(f"{patient}/{uid}", "", "", 1, 1), patient_id=patient, study_instance_uid=uid)
 
 
 def test_a_file_that_is_no_utf_8_is_told_and_nothing_of_it_is_quoted(tmp_path: Path) -> None:

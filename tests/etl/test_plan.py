@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from etl.deidentify import Key
-from etl.plan import MAX_FRAMES, Plan, make_plan
+from etl.plan import MAX_FRAMES, Part, plan_part
 from etl.study import Drop, Instance, Source
 from schemas.recipe import EtlRecipe
 
@@ -19,8 +19,8 @@ def film(name: str, size: int = 1_000_000, **facts: Any) -> Instance:
     return Instance(source=Source(name, "/x/" + name, "", size, 1), **facts)
 
 
-def plan_of(*films: Instance, recipe: EtlRecipe | None = None) -> Plan:
-    return make_plan(films, recipe or EtlRecipe(), KEY, None)
+def plan_of(*films: Instance, recipe: EtlRecipe | None = None) -> Part:
+    return plan_part(films, recipe or EtlRecipe(), KEY)
 
 
 def test_a_study_is_one_task_wherever_its_files_lie() -> None:

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+
+#BSUB -J rx_lite[1-3]%2
+#BSUB -q gpu
+#BSUB -P "myproject"
+#BSUB -M 64000000
+#BSUB -W 24:00
+#BSUB -n 16
+#BSUB -R "span[ptile=16]"
+#BSUB -gpu "num=1"
+#BSUB -w "done(4711)"
+#BSUB -Q "75"
+#BSUB -wt 5 -wa USR1
+#BSUB -r
+#BSUB -o /data/study/runs/rx_lite/job/queue-%J_%I.txt
+
+# radforge, rx_lite: what it runs, its log and its events lie in /data/study/runs/rx_lite/job
+
+export RADFORGE_JOB=/data/study/runs/rx_lite/job
+task=$([ "${LSB_JOBINDEX:-0}" -gt 0 ] && echo $((LSB_JOBINDEX - 1))); here=${task:+-$task}; id=$LSB_JOBID
+exec >> "$RADFORGE_JOB/log$here.txt" 2>&1     # its own log: the queue's may come late, be overwritten or dropped
+event() { echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $(hostname) $*" >> "$RADFORGE_JOB/events$here"; }
+echo "--- $(date -u +%Y-%m-%dT%H:%M:%SZ) job $id${task:+_$task} on $(hostname)"
+cd /data/study || { event "end 66"; exit 66; }
+
+module load python/3.11
+source $HOME/radforge-env/bin/activate
+export PYTHONPATH=/data/study/runs/rx_lite/job/code${PYTHONPATH:+:$PYTHONPATH}
+export PYTHONUNBUFFERED=1 OMP_NUM_THREADS=${OMP_NUM_THREADS:-16} NODES=1
+export GLOO_SOCKET_IFNAME=ib0 NCCL_SOCKET_IFNAME=ib0
+export RADFORGE_CACHE=$TMPDIR/radforge-cache
+export RADFORGE_COMMIT=0123abc
+export RADFORGE_RESUMABLE=1; unset RADFORGE_AGAIN
+
+case "$task" in
+0) export RADFORGE_AGAIN=/data/study/runs/rx_lite/seed0/again; progress=/data/study/runs/rx_lite/seed0/steps.parquet; set -- python -m training run /data/study/runs/recipe.toml --out /data/study/runs/rx_lite/seed0 --resume --set seed=0 ;;     # seed=0
+1) export RADFORGE_AGAIN=/data/study/runs/rx_lite/seed1/again; progress=/data/study/runs/rx_lite/seed1/steps.parquet; set -- python -m training run /data/study/runs/recipe.toml --out /data/study/runs/rx_lite/seed1 --resume --set seed=1 ;;     # seed=1
+2) export RADFORGE_AGAIN=/data/study/runs/rx_lite/seed2/again; progress=/data/study/runs/rx_lite/seed2/steps.parquet; set -- python -m training run /data/study/runs/recipe.toml --out /data/study/runs/rx_lite/seed2 --resume --set seed=2 ;;     # seed=2
+*) echo "no member $task"; event "end 64"; exit 64 ;;
+esac
+
+times=0; was=; read -r times was 2>/dev/null < "$RADFORGE_JOB/began$here"
+now=$(cat $progress 2>/dev/null | cksum | tr " " "-")
+[ "$now" = "$was" ] && times=$((times + 1)) || times=1
+echo "$times $now" > "$RADFORGE_JOB/began$here"
+if [ "$times" -gt 3 ]; then
+    echo "began 3 times without getting further: given up; rjobs rerun $id tries again"
+    event "end 70"; exit 70
+fi
+rm -f "$RADFORGE_AGAIN"
+
+event start
+
+export MASTER_ADDR=127.0.0.1
+/opt/radforge/bin/python -P -m cluster.launch 1 -- "$@" & pids=$!
+trap : USR1; code=0
+while [ "$pids" ] && [ "$code" -eq 0 ]; do
+    sleep 1 & wait $!; left=
+    for pid in $pids; do
+        if kill -0 "$pid" 2>/dev/null; then left="$left $pid"; else wait "$pid" || code=$?; fi
+    done
+    pids=$left
+done
+
+event "end $code"
+
+[ "$code" -eq 0 ] && [ -e "$RADFORGE_AGAIN" ] && again=yes || again=
+[ "$code" -eq 138 ] && again=yes     # SIGUSR1 came before anything could answer it
+if [ "$again" ] && [ -e "$RADFORGE_JOB/cancelled$here" ]; then
+    code=143; event "end $code"     # it stopped as it was asked to, and is not done
+elif [ "$again" ]; then
+    echo "--- stopped by a warning; asking the queue to go on later"; event requeue
+    exit 75
+    echo "the queue refuses that: rjobs rerun $id goes on"; code=75; event "end $code"
+fi
+
+exit "$code"
