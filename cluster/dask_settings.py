@@ -9,6 +9,7 @@ DRIVER: Mapping[str, object] = {
     "distributed.scheduler.allowed-failures": 0,  # who dies with an item is tried again by us, alone
     "distributed.scheduler.worker-ttl": None,  # a decoder that holds the lock sends no heartbeat; we watch the time
     "distributed.comm.timeouts.connect": "60s",
+    "distributed.admin.low-level-log-length": 10,  # each connection would keep its last thousand messages: batches, rows
 }
 WORKER: Mapping[str, object] = {
     "distributed.worker.daemon": True,

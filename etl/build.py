@@ -78,6 +78,7 @@ def build(session: Session, job: Job[T], publish: Callable[[str, Tables], None])
     _process(session, job, building)
     give_back()
     session.seconds["process"] = time.monotonic() - began
+    session.workers.close()
     interrupt.check()
     began = time.monotonic()
     session.say.say("publishing")

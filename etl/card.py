@@ -71,7 +71,7 @@ def _version(name: str) -> str:
 
 
 IDENTITY = (
-    "recipe", "key_fingerprint", "labels", "parent", "schema_version", "software", "code", "machine"
+    "recipe", "key_fingerprint", "labels", "parent", "schema_version", "software", "code", "machine", "shard", "merged"
 )  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def build_card(identity: Mapping[str, Any], tables: Tables, files: Mapping[str, 
         "version": version,
         **identity,
         "sources": {
-            "kind": "dataset version" if identity.get("parent") else "archive",
+            "kind": "dataset version" if identity.get("parent") else "versions" if identity.get("merged") else "archive",
             "files": sources,
         },
         "counts": {

@@ -61,6 +61,9 @@ def run_command(
     private: Private = None,
     workers: Workers = None,
     site: SiteFile = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Only this part of the archive; `etl merge` puts the parts together.")
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="With --site: the driver too as a job; prints its id, for `rjobs logs ID -f`.")
     ] = False,
@@ -73,10 +76,12 @@ def run_command(
     """Build a dataset version from raw DICOM archives. The same command again goes on, or says "already built"."""
     from etl.order import Order
     from etl.run import run
+    from etl.shards import Shard
     from schemas.loading import load
     from schemas.recipe import EtlRecipe
 
-    order = Order(tuple(archives), out, load(EtlRecipe, recipe, "etl"), labels, key, crosswalk, private, *_where(workers, site))
+    chosen, part = load(EtlRecipe, recipe, "etl"), Shard.parse(shard) if shard is not None else None
+    order = Order(tuple(archives), out, chosen, labels, key, crosswalk, private, *_where(workers, site), part)
     say = options.reporter(quiet)
     if detach:
         from cluster.show_jobs import hand_over
@@ -133,6 +138,23 @@ def inspect_command(
     names = [name.strip() for name in columns.split(",") if name.strip()]
     found = inspect(target, table, where, names, limit)  # type: ignore[arg-type]
     show.answer(found, json, totals=not (where or names))
+
+
+@app.command("merge")
+def merge_command(
+    versions: Annotated[
+        list[str], typer.Argument(metavar="DATASET@VERSION...", help="Versions that parts of an archive became.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DATASET", help="The dataset of the merged version.")],
+    private: Private = None,
+    json: Json = False,
+) -> None:
+    """One version of several, e.g. of shards that were built at the same time. No film is opened; pictures are linked."""
+    from etl.merge import merge
+    from schemas.dataset import DatasetVersion
+
+    say = options.reporter()
+    show.built(merge([DatasetVersion.open(name) for name in versions], out, private, say), json, say)
 
 
 @app.command("verify")

@@ -36,6 +36,7 @@ def driver_job(order: Order) -> tuple[JobSpec, dict[str, str]]:
         "--key": order.key and order.key.resolve(),
         "--crosswalk": order.crosswalk and order.crosswalk.resolve(),
         "--private": order.private and order.private.resolve(),
+        "--shard": order.shard,
         "--workers": order.workers and f"{order.workers.min}:{order.workers.max}",
     }
     words = [word for name, value in options.items() if value is not None for word in (name, str(value))]

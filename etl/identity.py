@@ -11,12 +11,17 @@ from typing import Any
 from etl.card import canonical, software
 from etl.deidentify import Key
 from etl.labels import Labels
+from etl.shards import Shard
 from schemas.manifest import SCHEMA_VERSION
 from schemas.recipe import EtlRecipe
 
 
 def identity_of(
-    recipe: EtlRecipe, key_fingerprint: str | None, labels: str | None, parent: str | None = None
+    recipe: EtlRecipe,
+    key_fingerprint: str | None,
+    labels: str | None,
+    parent: str | None = None,
+    shard: Shard | None = None,
 ) -> dict[str, Any]:
     """Everything that can change a pixel or a row. `limits` decide neither and are left out."""
     return {
@@ -28,6 +33,8 @@ def identity_of(
         "software": software(),
         "code": code_digest(),
         "machine": platform.machine(),
+        "shard": str(shard) if shard is not None else None,
+        "merged": None,
     }
 
 

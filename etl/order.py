@@ -9,6 +9,7 @@ from pathlib import Path
 from cluster.span import Span
 from etl import metadata
 from etl.private import is_inside
+from etl.shards import Shard
 from etl.steps.anatomy import check_parts
 from schemas.dataset import DatasetVersion, split_reference, versions
 from schemas.errors import RadforgeError
@@ -29,6 +30,7 @@ class Order:
     private: Path | None = None
     workers: Span | None = None
     site: Site | None = None
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from etl.archive.index import Index, schema_of
 from etl.scratch import Scratch
+from etl.shards import KEYS, Shard
 from etl.spill import Buckets
 
 INSTANCES = 4_000  # in a partition; more only where one patient has more. Decided, an instance is about 5 KB of Python
@@ -25,13 +26,22 @@ _KEYS = (_STUDY, _SOP, *_PATIENT)
 Keys = NDArray[np.int64]
 
 
-def partition(index: Index, scratch: Scratch, size: int = INSTANCES) -> Buckets:
-    """The rows of an index, each in its partition, by name within it. Raises RadforgeError when the disk fails."""
-    number = _numbers(components(_keys(index)), size)
+def partition(index: Index, scratch: Scratch, size: int = INSTANCES, shard: Shard | None = None) -> Buckets:
+    """The rows of an index, or of one shard of it, each in its partition, by name within it.
+
+    Raises RadforgeError when the disk fails.
+    """
+    first = components(_keys(index))
+    own = np.ones(len(first), np.bool_)
+    if shard is not None and len(first):
+        own = np.concatenate([shard.has(table) for table in index.tables(KEYS)])[first]
+    number = np.full(len(first), -1, np.int64)
+    number[own] = _numbers(first[own], size)
     buckets = Buckets(scratch.file("instances"), schema_of(index.keep), int(number.max(initial=-1)) + 1)
     start = 0
     for table in index.tables():
-        buckets.put(table, number[start : start + len(table)])
+        there = own[start : start + len(table)]
+        buckets.put(table.filter(pa.array(there)), number[start : start + len(table)][there])
         start += len(table)
     return buckets
 

@@ -18,6 +18,7 @@ from etl.labels import JoinKey, Labels
 from etl.partitions import INSTANCES, partition
 from etl.plan import Part, StudyTask, plan_part
 from etl.scratch import Scratch
+from etl.shards import Shard
 from etl.work import Work
 from schemas.manifest import label_columns
 from schemas.recipe import EtlRecipe
@@ -67,16 +68,22 @@ def no_collector() -> Iterator[None]:
 
 
 def make_plan(
-    index: Index, recipe: EtlRecipe, key: Key, labels: Labels | None, scratch: Scratch, size: int = INSTANCES
+    index: Index,
+    recipe: EtlRecipe,
+    key: Key,
+    labels: Labels | None,
+    scratch: Scratch,
+    size: int = INSTANCES,
+    shard: Shard | None = None,
 ) -> Plan:
-    """Decide on every instance of the index, about `size` at a time.
+    """Decide on every instance of the index, or of one shard of it, about `size` at a time.
 
     Raises RadforgeError when the labels' splits contradict each other, or the disk fails.
     """
     labels = labels or Labels()
     extra = (*label_columns(labels.types), *metadata.columns(recipe.metadata.keep))
     plan = Plan(Work(scratch, extra), CrosswalkFile(scratch), set(labels.rows))
-    parts = partition(index, scratch, size)
+    parts = partition(index, scratch, size, shard)
     with no_collector():
         for number in range(parts.count):
             plan.add(plan_part(instances_in(parts.take(number), index.keep), recipe, key, labels))

@@ -64,7 +64,7 @@ def _from_archive(session: Session, found: Listing, labels: Labels | None) -> Bu
     order, private = session.order, session.private
     key = private.key(order.key, order.out, bool(versions(order.out)))
     _warn_of_other_key(session, key)
-    identity = identity_of(order.recipe, key.fingerprint, labels_digest(labels, key))
+    identity = identity_of(order.recipe, key.fingerprint, labels_digest(labels, key), shard=order.shard)
     request = request_of(identity, ((file.name, file.size, file.mtime_ns) for file in found))
     record = _record_of(session, request)
     kept = private.crosswalk_file(record.version) if record else None
@@ -90,7 +90,7 @@ def _from_archive(session: Session, found: Listing, labels: Labels | None) -> Bu
 
 def _check_source(order: Order) -> None:
     """What cannot be asked of a dataset version. Raises RadforgeError."""
-    flags = (("--labels", order.labels), ("--crosswalk", order.crosswalk), ("--key", order.key))
+    flags = (("--labels", order.labels), ("--crosswalk", order.crosswalk), ("--key", order.key), ("--shard", order.shard))
     refused = [flag for flag, value in flags if value]
     if refused:
         raise RadforgeError(
@@ -141,7 +141,7 @@ def plan_archive(session: Session, found: Listing, key: Key, labels: Labels | No
     give_back()
     session.seconds["scan"] = time.monotonic() - began
     began = time.monotonic()
-    plan = make_plan(index, recipe, key, labels, scratch)
+    plan = make_plan(index, recipe, key, labels, scratch, shard=session.order.shard)
     give_back()
     session.seconds["plan"] = time.monotonic() - began
     return plan
@@ -167,6 +167,8 @@ def _report_labels(session: Session, labels: Labels, plan: Plan) -> None:
             expected=f"{' + '.join(labels.by)} as in the archive",
         )
     say.say(f"labels: {plan.studies_labelled:,} studies labelled")
+    if session.order.shard is not None:
+        plan.unmatched.clear()  # label rows of other shards match nothing here
     unmatched = zip(*sorted(plan.unmatched), strict=True) if plan.unmatched else ([] for _ in labels.by)
     lists = {
         "unmatched_labels.csv": pa.table([pa.array(column, pa.string()) for column in unmatched], names=list(labels.by)),

@@ -39,7 +39,8 @@ def built(result: Any, json: bool, say: Reporter) -> None:
     line(f"{result.folder}")
     line(
         f"{', '.join(many(counts[f'{word}s'], name) for word, name in _ROWS)} "
-        f"in {result.elapsed_s:.1f} s (decoding, steps and writing: {result.films_per_s:.1f} films/s)"
+        f"in {result.elapsed_s:.1f} s"
+        + (f" (decoding, steps and writing: {result.films_per_s:.1f} films/s)" if result.films_per_s else "")
     )
     if result.reasons:
         line("left out: " + ", ".join(f"{reason} {count:,}" for reason, count in result.reasons.items()))

@@ -3,7 +3,7 @@
 #SBATCH -J convert
 #SBATCH -p cpu
 #SBATCH --cpus-per-task=1
-#SBATCH --mem=954M
+#SBATCH --mem=3G
 #SBATCH -t 00:20:00
 #SBATCH -N 1
 #SBATCH --ntasks-per-node=1
