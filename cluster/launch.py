@@ -71,8 +71,14 @@ def _environments(processes: int) -> list[dict[str, str]]:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """Below the ports that a system gives out by itself (32768 and up, ip(7)): seconds pass before it is used."""
+    while True:
+        port = 20_000 + int.from_bytes(os.urandom(2), "big") % 12_000
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return port
 
 
 def _end(children: Sequence[Process]) -> None:

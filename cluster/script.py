@@ -79,7 +79,7 @@ def _environment(spec: JobSpec, site: Site) -> str:
     lines.append(f"export PYTHONUNBUFFERED=1 OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{threads}}} NODES={spec.nodes}")
     if spec.nodes > 1:
         # Of all nodes the same and of other jobs another one; on a single node the launcher takes a free one.
-        lines.append("export MASTER_PORT=$((20000 + (id * 31 + ${task:-0}) % 20000))")
+        lines.append("export MASTER_PORT=$((20000 + (id * 31 + ${task:-0}) % 12000))")
     if interface := headers.interface(site):
         lines.append(f"export GLOO_SOCKET_IFNAME={interface} NCCL_SOCKET_IFNAME={interface}")
     if site.scratch:

@@ -78,7 +78,11 @@ def join(device: str = "auto") -> Iterator[Ranks]:
         return
     if here.type == "cuda":
         torch.cuda.set_device(here)
-    dist.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=timedelta(minutes=30))
+    try:
+        dist.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=timedelta(minutes=30))
+    except (dist.DistNetworkError, dist.DistStoreError) as error:
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise RadforgeError("the processes could not meet", where, str(error).splitlines()[0][:200]) from None
     try:
         yield Ranks(rank, world, local, here)
     finally:

@@ -25,7 +25,7 @@ cd /data/study || { event "end 66"; exit 66; }
 export OMP_NUM_THREADS=1
 export PYTHONPATH=/data/study/runs/mvcnn/job/code${PYTHONPATH:+:$PYTHONPATH}
 export PYTHONUNBUFFERED=1 OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} NODES=2
-export MASTER_PORT=$((20000 + (id * 31 + ${task:-0}) % 20000))
+export MASTER_PORT=$((20000 + (id * 31 + ${task:-0}) % 12000))
 export GLOO_SOCKET_IFNAME=lo NCCL_SOCKET_IFNAME=lo
 export RADFORGE_COMMIT=0123abc
 export RADFORGE_RESUMABLE=1; unset RADFORGE_AGAIN

@@ -27,7 +27,7 @@ module load python/3.11
 source $HOME/radforge-env/bin/activate
 export PYTHONPATH=/data/study/runs/mvcnn/job/code${PYTHONPATH:+:$PYTHONPATH}
 export PYTHONUNBUFFERED=1 OMP_NUM_THREADS=${OMP_NUM_THREADS:-4} NODES=2
-export MASTER_PORT=$((20000 + (id * 31 + ${task:-0}) % 20000))
+export MASTER_PORT=$((20000 + (id * 31 + ${task:-0}) % 12000))
 export GLOO_SOCKET_IFNAME=ib0 NCCL_SOCKET_IFNAME=ib0
 export RADFORGE_CACHE=$TMPDIR/radforge-cache
 export RADFORGE_COMMIT=0123abc
