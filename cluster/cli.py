@@ -115,10 +115,12 @@ def cancel_command(jobs: Annotated[list[str], typer.Argument(metavar="ID...", he
 def rerun_command(job: Id, json: Json = False) -> None:
     """Submit exactly that again: the same script, code, recipe and data. What it had reached, it goes on from."""
     from cluster import registry
-    from cluster.jobs import rerun
+    from cluster.jobs import rerun, statuses
     from cluster.show_jobs import submitted
 
     record, _ = registry.find(job)
+    if all(status.state == "DONE" for status in statuses([record])):
+        options.reporter().warn(f"job {record.id} ended well: it may find nothing to do")
     submitted(rerun(record), json, options.reporter())
 
 

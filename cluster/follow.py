@@ -64,13 +64,13 @@ def wait(record: JobRecord, members: Sequence[int] = (), told: Callable[[Status]
 
 def follow(record: JobRecord, members: Sequence[int], write: Callable[[str], None]) -> list[Status]:
     """Write the logs as they grow, until the job is over. Raises RadforgeError when the queue does not answer."""
-    patience, tails = Patience(record), dict[Path, Tail]()
+    patience, tails, last = Patience(record), dict[Path, Tail](), list[Path]()
     while True:
         over = False
         if patience.due():
             now = of_members(statuses([record]), members)
             over = all(status.state in OVER for status in now)
-        _grow(log_files(record, members), tails, write)
+        _grow(log_files(record, members), tails, write, last)
         if over:
             return now
         interrupt.check()
@@ -82,7 +82,7 @@ def of_members(told: Sequence[Status], members: Sequence[int]) -> list[Status]:
     return [told[place] for place in members] if members else list(told)
 
 
-def _grow(files: Sequence[Path], tails: dict[Path, Tail], write: Callable[[str], None]) -> None:
+def _grow(files: Sequence[Path], tails: dict[Path, Tail], write: Callable[[str], None], last: list[Path]) -> None:
     for path in files:
         tail = tails.setdefault(path, Tail())
         with path.open("rb") as file:
@@ -90,4 +90,5 @@ def _grow(files: Sequence[Path], tails: dict[Path, Tail], write: Callable[[str],
             new = file.read()
         tail.read += len(new)
         if text := tail.decoder.decode(new):
-            write(f"==> {path.name} <==\n{text}" if len(files) > 1 else text)
+            write(f"==> {path.name} <==\n{text}" if len(files) > 1 and last != [path] else text)
+            last[:] = [path]

@@ -6,6 +6,7 @@ import getpass
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,7 +66,12 @@ def _hand_over(spec: JobSpec, site: Site, origin: Origin) -> JobRecord:
     for pattern in ("cancelled*", "began*", "events*"):
         for leftover in job.glob(pattern):
             leftover.unlink()
-    id_ = QUEUES[site.kind].submit(spec.folder / "job.sh", spec)
+    try:
+        id_ = QUEUES[site.kind].submit(spec.folder / "job.sh", spec)
+    except RadforgeError as error:
+        (problem,) = error.problems
+        where = f"[{spec.resource if site.gpu else 'cpu'}] of {origin.site_file or 'site ' + site.name}"
+        raise RadforgeError(problem.what, problem.where, problem.found, problem.expected or f"another {where}") from None
     record = JobRecord(
         id=id_,
         kind=site.kind,
@@ -79,7 +85,13 @@ def _hand_over(spec: JobSpec, site: Site, origin: Origin) -> JobRecord:
         dataset=origin.dataset,
         continues=origin.continues or (f"{before[-1].kind}-{before[-1].id}" if before else None),
     )
-    registry.save(record)
+    try:
+        registry.save(record)
+    except RadforgeError:
+        # A job that nobody knows of would be submitted again beside itself.
+        with suppress(RadforgeError):
+            QUEUES[site.kind].cancel(id_, ())
+        raise
     return record
 
 
@@ -160,7 +172,8 @@ def _state(record: JobRecord, seen: Seen | None, story: Story, task: int | None)
         return seen.state, "; ".join(filter(None, [seen.reason, ADVICE.get(seen.state, "")]))
     if ended:
         stuck = "given up: it began again and again without getting further"
-        return "FAILED", stuck if story.code == 70 else f"exit code {story.code}"
+        killed = "exit code 137: killed; often for its memory: more of it in the site file"
+        return "FAILED", {70: stuck, 137: killed}.get(story.code or 0, f"exit code {story.code}")
     if seen is not None:
         return seen.state, seen.reason
     return "UNKNOWN", "the queue has forgotten it, and it left no last word" if story.starts else "the queue does not know it"
@@ -194,11 +207,21 @@ def workers(unanswered: Callable[[RadforgeError], None]) -> list[Status]:
 def cancel(record: JobRecord, members: Sequence[int]) -> None:
     """End a job, or members of it; it does not ask to go on. Raises RadforgeError with the queue's words."""
     job = record.spec.folder / "job"
+    marks = []
     for place in members or range(len(record.spec.members)):
         suffix = f"-{place}" if len(record.spec.members) > 1 else ""
-        if job.is_dir() and read_story(job, place if suffix else None).code is None:
-            (job / f"cancelled{suffix}").touch()
-    QUEUES[record.kind].cancel(record.id, members)
+        story = read_story(job, place if suffix else None)
+        if story.code is None or story.requeued:
+            marks.append(job / f"cancelled{suffix}")
+    for mark in marks:
+        with suppress(OSError):  # a full disk must not keep a job running; it could only ask to be run again
+            mark.touch()
+    try:
+        QUEUES[record.kind].cancel(record.id, members)
+    except RadforgeError:
+        for mark in marks:
+            mark.unlink(missing_ok=True)
+        raise
 
 
 def log_files(record: JobRecord, members: Sequence[int]) -> list[Path]:

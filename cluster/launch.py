@@ -37,7 +37,11 @@ def main(arguments: Sequence[str]) -> int:
         command[0] = sys.executable
     if os.environ.get("RADFORGE_RESUMABLE") != "1":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
-    children = [start(command, environment) for environment in _environments(processes)]
+    try:
+        children = [start(command, environment) for environment in _environments(processes)]
+    except OSError as error:
+        sys.stderr.write(f"{command[0]}: {error.strerror}\n")
+        return 127 if isinstance(error, FileNotFoundError) else 126
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         for child in children:

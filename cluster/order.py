@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cluster import registry, snapshot
+from cluster.follow import of_members
+from cluster.jobs import statuses
 from schemas.errors import RadforgeError
-from schemas.job import JobSpec, Member
+from schemas.job import OVER, JobSpec, Member
 from schemas.site import Site
 
 _RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
@@ -60,6 +62,12 @@ def queue_ids(after: Sequence[str], site: Site) -> tuple[str, ...]:
         record, members = registry.find(name)
         if record.kind != site.kind:
             raise RadforgeError("a job of another queue", f"--after {name}", record.kind, f"a job of {site.kind}")
+        told = of_members(statuses([record], unanswered=lambda error: None), members)
+        bad = [status for status in told if status.state in OVER - {"DONE", "UNKNOWN"}]
+        if bad:
+            raise RadforgeError("this job did not end well", f"--after {name}", f"{bad[0].state} {bad[0].reason}".strip())
+        if all(status.state == "DONE" for status in told):
+            continue  # nothing to wait for, and the queue may have forgotten it
         suffix = {"slurm": "_{}", "lsf": "[{}]"}.get(record.kind, "")
         ids.append(record.id + "".join(suffix.format(m + (record.kind == "lsf")) for m in members))
     return tuple(ids)

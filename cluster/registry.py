@@ -63,6 +63,10 @@ def find(name: str) -> tuple[JobRecord, tuple[int, ...]]:
     if len(matches) > 1:
         choice = ", ".join(f"{record.kind}-{record.id}" for record in matches)
         raise RadforgeError("more than one job has this id", name, expected=f"one of: {choice}")
+    if not matches and any(name in _ids(path) for _, path in announced()):
+        raise RadforgeError(
+            "a worker of an `etl run`, not a job of its own", name, expected="Ctrl-C in that run, which replaces a lost worker"
+        )
     if not matches:
         raise RadforgeError("no such job", name, expected="an id that `rjobs list --all` shows, or a job's folder")
     if not member:
@@ -110,6 +114,13 @@ def announced() -> list[tuple[Kind, Path]]:
         else:
             note.unlink(missing_ok=True)
     return found
+
+
+def _ids(workers: Path) -> list[str]:
+    try:
+        return (workers / "jobs").read_text("utf-8").split()
+    except OSError:
+        return []
 
 
 def next_local() -> str:

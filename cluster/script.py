@@ -84,6 +84,8 @@ def _environment(spec: JobSpec, site: Site) -> str:
         lines.append(f"export GLOO_SOCKET_IFNAME={interface} NCCL_SOCKET_IFNAME={interface}")
     if site.scratch:
         lines.append(f"export RADFORGE_CACHE={site.scratch}/radforge-cache")
+    if spec.gpus:
+        lines.append(f"export RADFORGE_GPUS={spec.gpus}")
     if spec.git_commit:
         lines.append(f"export RADFORGE_COMMIT={spec.git_commit}")
     # Unset: a job may have been submitted by a job, whose own request it would write.

@@ -21,11 +21,15 @@ def listed(statuses: Sequence[Status], json: bool) -> None:
     if json:
         show.as_json([status.model_dump(mode="json") for status in statuses])
         return
+    if not statuses:
+        show.line("no jobs yet")
+        return
     rows = [
         [
             status.id,
             status.name + (f" {status.label}" if status.label else ""),
-            status.state + (f" (began {status.restarts + 1} times)" if status.restarts else ""),
+            status.state,
+            status.restarts + 1 if status.restarts else "-",
             status.reason or "-",
             _clock(status.elapsed_s),
             status.node or "-",
@@ -33,7 +37,7 @@ def listed(statuses: Sequence[Status], json: bool) -> None:
         ]
         for status in statuses
     ]
-    show.table(["id", "name", "state", "reason", "elapsed", "node", "folder"], rows)
+    show.table(["id", "name", "state", "starts", "reason", "elapsed", "node", "folder"], rows)
 
 
 def one(record: JobRecord, statuses: Sequence[Status], json: bool) -> None:

@@ -8,6 +8,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,9 +168,20 @@ def _probe(site: Site, name: ResourceName, say: Reporter) -> Iterator[Fact]:
     if site.scratch:
         yield Fact(f"[{name}] scratch on the node", seen["scratch_writable"], seen["scratch"])
     if name == "gpu" and site.resource(name).gpus:
-        yield Fact(f"[{name}] GPUs given", bool(seen["gpus"]), seen["gpus"] or "CUDA_VISIBLE_DEVICES is not set")
+        yield _gpus(site.resource(name).gpus, seen["gpus"], seen["nvidia_smi"])
     registry.forget(record)
     shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        folder.parent.rmdir()
+
+
+def _gpus(wanted: int, given: str, counted: int | None) -> Fact:
+    """What the queue gave, and whether the driver of the node sees any: without one a training would run on the CPU."""
+    devices = [device for device in given.split(",") if device]
+    found = f"{len(devices)} of {wanted} given (CUDA_VISIBLE_DEVICES={given})" if devices else "CUDA_VISIBLE_DEVICES is not set"
+    seen = "nvidia-smi is not on the node" if counted is None else f"nvidia-smi sees {counted}"
+    holds = len(devices) == wanted and (None if counted is None else counted >= 1)
+    return Fact("[gpu] GPUs", holds, f"{found}; {seen}")
 
 
 def _worker(site: Site, say: Reporter) -> Iterator[Fact]:

@@ -9,6 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from cluster.shell import call
+
 
 def main(folder: Path, scratch: str) -> None:
     """Writes FOLDER/probe.json."""
@@ -20,8 +22,15 @@ def main(folder: Path, scratch: str) -> None:
         "scratch": scratch,
         "scratch_writable": _writable(scratch),
         "gpus": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+        "nvidia_smi": _counted(),
     }
     (folder / "probe.json").write_text(json.dumps(seen), "utf-8")
+
+
+def _counted() -> int | None:
+    """GPUs that the driver shows; None without its tool."""
+    answer = call(["nvidia-smi", "--list-gpus"])
+    return None if answer.code == 127 else len([line for line in answer.stdout.splitlines() if line.startswith("GPU ")])
 
 
 def _writable(scratch: str) -> bool:

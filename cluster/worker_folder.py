@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast, get_args
 
 from cluster import certificates, registry
 from cluster.queues import QUEUES
@@ -23,6 +24,7 @@ from schemas.site import Kind
 SECONDS_TO_OUTLIVE = 86400.0  # a run touches its folder; of one on another host nothing else is known
 _PREFIX = "workers-"
 _JOBS = "jobs"
+_KIND = "kind"
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,10 @@ def worker_folder(beside: Path, kind: Kind) -> Iterator[WorkerFolder]:
     folder = WorkerFolder(beside / f"{_PREFIX}{socket.gethostname()}-{os.getpid()}")
     try:
         beside.mkdir(parents=True, exist_ok=True)
-        _sweep(beside, kind)
+        _sweep(beside)
         shutil.rmtree(folder.path, ignore_errors=True)
         folder.path.mkdir(mode=0o700)
+        (folder.path / _KIND).write_text(kind, "utf-8")
         folder.logs.mkdir(mode=0o700)
     except OSError as error:
         raise RadforgeError("cannot be written", str(beside), error.strerror or "I/O error") from None
@@ -86,9 +89,11 @@ def worker_folder(beside: Path, kind: Kind) -> Iterator[WorkerFolder]:
     shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def _sweep(beside: Path, kind: Kind) -> None:
-    """Remove what runs have left that were killed, and cancel their jobs."""
+def _sweep(beside: Path) -> None:
+    """Remove what runs of ours have left that were killed, and cancel their jobs. Others may share the folder."""
     for path in beside.glob(f"{_PREFIX}*"):
+        if path.stat().st_uid != os.getuid():
+            continue
         host, _, pid = path.name.removeprefix(_PREFIX).rpartition("-")
         if host == socket.gethostname():
             alive = Path(f"/proc/{pid}").exists() or not Path("/proc/self").exists()
@@ -98,8 +103,16 @@ def _sweep(beside: Path, kind: Kind) -> None:
             for file in (path / certificates.KEY, path / certificates.CERTIFICATE):
                 file.unlink(missing_ok=True)
             with suppress(RadforgeError, OSError):
-                _cancel(kind, WorkerFolder(path).jobs())
+                _cancel(_kind(path), WorkerFolder(path).jobs())
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _kind(path: Path) -> Kind:
+    """The queue that the jobs of a folder went to: ids of two queues may be equal. Raises OSError, RadforgeError."""
+    kind = (path / _KIND).read_text("utf-8")
+    if kind not in get_args(Kind):
+        raise RadforgeError("not a queue", str(path), kind)
+    return cast(Kind, kind)
 
 
 def _cancel(kind: Kind, ids: list[str]) -> None:

@@ -86,8 +86,11 @@ def run_command(
     if detach:
         from cluster.show_jobs import hand_over
         from etl.detach import driver_job
+        from etl.private import Private as Folder
 
         spec, files = driver_job(order)
+        if not dry_run:
+            Folder.beside(out, private).make()  # closed to others, before the job's folder is made in it
         assert order.site is not None
         hand_over(spec, order.site, site or "", dry_run, json, say, dataset=str(out.resolve()), files=files)
         return

@@ -15,7 +15,7 @@ from schemas.loading import as_toml
 
 
 def driver_job(order: Order) -> tuple[JobSpec, dict[str, str]]:
-    """The job, and the files that go beside its script: the resolved recipe and site. Makes DATASET.private.
+    """The job, and the files that go beside its script: the resolved recipe and site. Makes nothing.
 
     Raises RadforgeError for what `etl run` would refuse at once.
     """
@@ -27,7 +27,6 @@ def driver_job(order: Order) -> tuple[JobSpec, dict[str, str]]:
             raise RadforgeError("the archive does not exist", str(path))
     private = Private.beside(order.out, order.private)
     folder = jobs.job_folder(private.folder.resolve() / "jobs" / f"etl-{time.strftime('%Y%m%d-%H%M%S')}")
-    private.make()
     options = {
         "--out": order.out.resolve(),
         "--recipe": folder / "job" / "recipe.toml",

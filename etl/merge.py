@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from cluster import interrupt
 from cluster.progress import Reporter
 from etl import merge_rows, store
-from etl.card import IDENTITY, canonical, identity_in
+from etl.card import IDENTITY, canonical, file_sha256, identity_in
 from etl.crosswalk import SCHEMA, CrosswalkFile, save_private
 from etl.deidentify import read_key
 from etl.order import Built
@@ -40,11 +40,21 @@ def merge(sources: Sequence[DatasetVersion], out: Path, private: Path | None, sa
 
     Where two versions have the same image, the first named keeps it and the other's becomes a drop.
     """
+    try:
+        return _merge(sources, out, private, say)
+    except OSError as error:
+        raise disk_error(error) from None
+
+
+def _merge(sources: Sequence[DatasetVersion], out: Path, private: Path | None, say: Reporter) -> Built:
     started = time.monotonic()
     sources = list({source.folder.resolve(): source for source in sources}.values())
     if len(sources) < 2:
         raise RadforgeError("nothing to merge", "DATASET@VERSION...", f"{len(sources)} version", "two or more")
     identity, warnings = _identity(sources)
+    _all_shards(identity["merged"])
+    for source in sources:
+        _whole(source)
     tables = [tables_in(source.folder) for source in sources]
     extra = _extra(sources, tables)
     kept = Private.beside(out, private)
@@ -112,6 +122,34 @@ def _identity(sources: Sequence[DatasetVersion]) -> tuple[dict[str, Any], tuple[
     identity |= {"labels": all_[0]["labels"] if len(labels) == 1 else labels, "parent": None, "shard": None, "merged": merged}
     told = (f"the versions were made with different {', '.join(differ)}: the card says which",) if differ else ()
     return identity, told
+
+
+def _all_shards(merged: Sequence[Mapping[str, Any]]) -> None:
+    """Raises RadforgeError when one of the shards is missing: its films would be lost without a word."""
+    shards = [str(one["shard"]) for one in merged if one["shard"]]
+    if not shards:
+        return
+    count = int(shards[0].partition("/")[2])
+    wanted = {f"{number}/{count}" for number in range(1, count + 1)}
+    missing, odd = sorted(wanted - set(shards)), sorted(set(shards) - wanted)
+    if missing or odd or len(set(shards)) < len(shards):
+        raise RadforgeError(
+            "not the shards of one archive, each once",
+            "DATASET@VERSION...",
+            f"{', '.join(str(one['shard'] or 'no shard') for one in merged)}"
+            + (f"; missing {', '.join(missing)}" if missing else ""),
+            f"1/{count} to {count}/{count}",
+        )
+
+
+def _whole(source: DatasetVersion) -> None:
+    """Raises RadforgeError when a table is not what the card says: a merge would give the damage a new name."""
+    for name, digest in source.card.get("files_sha256", {}).items():
+        path = source.folder / name
+        if not path.is_file() or file_sha256(path) != digest:
+            raise RadforgeError(
+                "is damaged", f"{source.dataset}@{source.version}", name, "a whole version: etl verify says more"
+            )
 
 
 def _extra(sources: Sequence[DatasetVersion], tables: Sequence[Tables]) -> tuple[Column, ...]:

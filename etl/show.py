@@ -131,6 +131,9 @@ def difference(value: Any, json: bool) -> None:
             }
         )
         return
+    if "key_fingerprint" in value.identity:
+        line("the two were made with different keys: no id of one can be found in the other (`etl run --key FILE` shares one)")
+        line()
     table(("films", "number"), list({**value.films, **value.fates}.items()))
     if value.identity:
         line()

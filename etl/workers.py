@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import socket
+import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -20,7 +21,6 @@ from etl.identity import code_digest
 from etl.order import Order
 from etl.private import Private
 from schemas.dataset import split_reference
-from schemas.errors import RadforgeError
 from schemas.site import Site
 
 UNLESS_SAID = Span(1, 8)  # of a queue
@@ -61,10 +61,9 @@ class Workers:
 
         order = self._order
         beside = Path(site.shared).expanduser() if site.shared else Private.beside(order.out, order.private).folder
-        if not site.shared and not beside.is_dir():  # a preview writes nothing beside the dataset
-            raise RadforgeError(
-                "names no folder that every node sees", f"site {site.name}", expected="`shared` in the site file"
-            )
+        if not site.shared and not beside.is_dir():  # a preview: it leaves nothing beside the dataset
+            near = next(path for path in order.out.absolute().parents if path.is_dir())
+            beside = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix=".radforge-", dir=near)))
         # As they were typed: a worker that began in another folder must not do.
         paths = {f"ARCHIVE {number}": str(split_reference(str(path))[0]) for number, path in enumerate(order.archives, 1)}
         if order.out.is_dir():

@@ -29,7 +29,9 @@ def load(model: type[Model], name_or_path: str, shipped: str, settings: Sequence
     """
     path = Path(name_or_path)
     if path.suffix == ".toml" or path.is_file():
-        return _parse(model, _read(path), str(path), settings)
+        return _parse(
+            model, _read(path, "a site file in TOML" if shipped == "sites" else "a recipe in TOML"), str(path), settings
+        )
     names = shipped_names(shipped)
     if name_or_path not in names:
         flag = {"etl": "--recipe", "sites": "--site"}.get(shipped, "RECIPE")
@@ -77,13 +79,13 @@ def _toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, expected: str) -> str:
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:
-        raise RadforgeError("no such file", str(path), expected="a recipe in TOML") from None
+        raise RadforgeError("no such file", str(path), expected=expected) from None
     except UnicodeDecodeError:
-        raise RadforgeError("not a text file in UTF-8", str(path), expected="a recipe in TOML") from None
+        raise RadforgeError("not a text file in UTF-8", str(path), expected=expected) from None
     except OSError as error:
         raise RadforgeError("cannot be read", str(path), found=error.strerror or "an I/O error") from None
 
@@ -97,7 +99,7 @@ def _parse(model: type[Model], text: str, where: str, settings: Sequence[str] = 
             _set(values, setting)
         return model.model_validate(values)
     except RecursionError:
-        raise RadforgeError("nested too deeply", where, expected="a recipe in TOML") from None
+        raise RadforgeError("nested too deeply", where, expected="a few tables") from None
     except tomllib.TOMLDecodeError as error:
         raise RadforgeError("not valid TOML", where, found=str(error)) from None
     except ValidationError as error:
@@ -142,7 +144,7 @@ def _problem(model: type[BaseModel], item: Any, where: str) -> Problem:
         return Problem(f"`{key}` is not a known word", where, found=repr(item["input"])[:80], expected=words + meant)
     if item["type"] == "value_error":
         return Problem(str(item["ctx"]["error"]), where)
-    found = repr(item["input"])
+    found = "" if item["type"] == "missing" else repr(item["input"])
     return Problem(f"`{key}` {item['msg'][0].lower()}{item['msg'][1:]}", where, found=found[:80])
 
 

@@ -88,7 +88,8 @@ class Resource(Settings):
     account: Word | None = Field(None, description="Account (SLURM) or project (LSF); else that of the site.")
     qos: Word | None = Field(None, description="SLURM: quality of service.")
     walltime: Annotated[str, AfterValidator(_checked_walltime)] | None = Field(
-        None, description="HH:MM, HH:MM:SS or D-HH:MM: after this the queue ends the job."
+        None,
+        description="HH:MM, HH:MM:SS or D-HH:MM: after this the queue ends the job. dask-jobqueue's own default is 00:30:00.",
     )
     cores: int | None = Field(None, ge=1, description="Processor cores.")
     memory: Annotated[str, AfterValidator(_checked_memory)] | None = Field(

@@ -84,7 +84,9 @@ def run_command(
         done = run(order, options.reporter(quiet))
     except stopping.Stopped as stopped:
         if os.environ.get("RANK", "0") == "0":
-            sys.stderr.write(f"stopped by {stopped}; the same command with --resume goes on: {order.folder}\n")
+            goes_on = "rjobs rerun goes on" if "RADFORGE_JOB" in os.environ else "the same command with --resume goes on"
+            in_time = stopped.number in stopping.WARNINGS and "RADFORGE_JOB" in os.environ
+            sys.stderr.write(f"stopped by {stopped}; {'a checkpoint is written' if in_time else goes_on}: {order.folder}\n")
         raise typer.Exit(0 if stopped.number in stopping.WARNINGS else 130) from None
     from training import show
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import socket
 from importlib import metadata
@@ -47,3 +48,8 @@ def packages() -> dict[str, str]:
 def commit() -> str | None:
     """Commit of the checkout that radforge runs from; None when it is installed."""
     return git_commit(Path(__file__).resolve().parent.parent)
+
+
+def gpus_of_job() -> int:
+    """GPUs of a node that the job asked its queue for; 0 outside a job."""
+    return int(os.environ.get("RADFORGE_GPUS", "0"))

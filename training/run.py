@@ -44,6 +44,8 @@ def run(order: Order, say: Reporter) -> TrainingRun | None:
     goes_on = run_folder.check(order)
     films = read_films(order.version, order.recipe.data)
     with join(order.device) as ranks:
+        if ranks.first and ranks.device.type == "cpu" and order.device == "auto" and (asked := machine.gpus_of_job()):
+            say.warn(f"the job asked for {asked} GPUs of each node, and torch sees none here: training on the CPU")
         say = say if ranks.first else Reporter(Console(quiet=True), quiet=True)
         if not ranks.first:
             _train(order, films, network, goes_on, ranks, say)

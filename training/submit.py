@@ -12,6 +12,7 @@ from schemas.errors import RadforgeError
 from schemas.job import JobSpec, Member
 from schemas.loading import as_toml
 from schemas.site import Site
+from schemas.training_run import TrainingRun
 from training import run_folder
 from training.models.build import build
 from training.order import order_of
@@ -62,6 +63,8 @@ def submission_of(wish: Wish) -> Submission:
         raise RadforgeError(
             "two members of the array would write one folder", "--array", expected="values that differ as folder names"
         )
+    if all(order.continues is None and _finished(order) for order in orders):
+        raise RadforgeError("is finished already", str(base), expected="--continue for a longer run, or another --out")
     seen = set()
     for order in orders:
         run_folder.check(order)
@@ -99,6 +102,10 @@ def submission_of(wish: Wish) -> Submission:
     )
     files = {} if wish.continues else {RECIPE: as_toml(single.recipe)}
     return Submission(spec, files, dataset)
+
+
+def _finished(order: Order) -> bool:
+    return (order.folder / "run.json").is_file() and TrainingRun(order.folder).finished
 
 
 def _order(wish: Wish, out: Path | None, chosen: Sequence[str]) -> Order:
