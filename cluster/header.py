@@ -121,7 +121,7 @@ def _skipped(site: Site, resource: Resource) -> list[str]:
 
 def _directives(site: Site, resource: Resource) -> list[str]:
     if site.kind == "slurm":
-        lines = [f"--qos={resource.qos}" if resource.qos else "", f"-C {resource.constraint}" if resource.constraint else ""]
+        lines = [f"--qos={resource.qos}" if resource.qos else "", f'-C "{resource.constraint}"' if resource.constraint else ""]
     else:
         lines = [f'-R "select[{resource.constraint}]"' if resource.constraint else ""]
     return [line for line in lines if line]

@@ -24,6 +24,7 @@ JOBS_WITHOUT_A_WORKER = 3  # so many in a row, and the queue is asked for no mor
 SECONDS_TO_DECIDE = 60.0  # a node that lost its power is found out by the queue in minutes only
 SECONDS_BETWEEN_LOOKS = (2.0, 30.0)
 SECONDS_IDLE = 30.0
+SECONDS_BETWEEN_TOUCHES = 600.0
 SECONDS_AFTER_REFUSAL = (60.0, 1800.0)
 
 
@@ -51,6 +52,7 @@ class QueueSupply:
         self._barren = 0  # jobs that ended without a worker, in a row
         self._next_look, self._interval = now, SECONDS_BETWEEN_LOOKS[0]
         self._next_ask, self._refused = now, SECONDS_AFTER_REFUSAL[0]
+        self._next_touch = now
         self._short_since: float | None = None
         self._next_telling = wish.seconds_to_wait
         self._told_waiting = ""
@@ -61,6 +63,9 @@ class QueueSupply:
     def tend(self, need: int, live: Set[str], busy: Set[str]) -> None:
         """Raises RadforgeError when the queue refuses the first job, or jobs end again and again before a worker comes."""
         now = time.monotonic()
+        if now >= self._next_touch:
+            self._folder.touch()
+            self._next_touch = now + SECONDS_BETWEEN_TOUCHES
         self._notice(live, now)
         wanted = math.ceil(min(need, self._wish.span.max) / self._wish.workers_a_job)
         if now >= self._next_look and any(not self._has_worker(job) for job in self._jobs.here.values()):
@@ -110,7 +115,6 @@ class QueueSupply:
         self._told_live = len(live)
 
     def _look(self, now: float, wanted: int) -> None:
-        self._folder.touch()
         before = {name: job.state for name, job in self._jobs.here.items()}
         for job in self._jobs.look():
             if not job.unwanted:

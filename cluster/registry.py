@@ -108,7 +108,7 @@ def announced() -> list[tuple[Kind, Path]]:
     """The folders of workers of runs that go on. Notes of runs that were killed go with their folders."""
     found: list[tuple[Kind, Path]] = []
     for note in sorted(folder().glob("*.workers")):
-        kind, _, path = note.read_text("utf-8").strip().partition(" ")
+        kind, _, path = note.read_text("utf-8", "replace").strip().partition(" ")
         if Path(path).is_dir() and kind in get_args(Kind):
             found.append((cast(Kind, kind), Path(path)))
         else:

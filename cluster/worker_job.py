@@ -17,10 +17,12 @@ import dask
 from cluster import certificates, header
 from cluster.dask_settings import exports
 from cluster.worker_folder import WorkerFolder
+from schemas.errors import RadforgeError
 from schemas.site import Site, walltime_s
 
 ROOT = Path(__file__).resolve().parent.parent
 BESIDE_WORKERS = 150 * 10**6  # bytes of a job beside its workers: shell, nanny and resource tracker, 80 MB as measured
+LEAST_FOR_A_WORKER = 300 * 10**6  # an idle one takes 200 MB
 HEADROOM = 1.25  # the nanny must end a worker before the queue ends the job, which would tell nobody what it was
 SECONDS_TO_FIND_THE_SCHEDULER = 60
 
@@ -37,12 +39,22 @@ class Shape:
 
 
 def shape(site: Site, worker_bytes: int) -> Shape:
-    """As many workers as the job has cores and memory for, one at least; `worker_bytes` is the most a worker is given."""
+    """As many workers as the job has cores and memory for, one at least; `worker_bytes` is the most a worker is given.
+
+    Raises RadforgeError when a job would be too small for any worker.
+    """
     cores = header.cores(site, site.cpu)
     needed = math.ceil(worker_bytes * HEADROOM)
     if site.cpu.memory is None and dask.config.get(f"jobqueue.{site.kind}.memory", None) is None:
         return Shape(cores, worker_bytes, cores * needed + BESIDE_WORKERS, cores)
     job_bytes = header.memory(site, site.cpu)
+    if (job_bytes - BESIDE_WORKERS) / HEADROOM < LEAST_FOR_A_WORKER:
+        raise RadforgeError(
+            "too little memory for a worker",
+            f"site {site.name}: [cpu] memory",
+            f"{job_bytes / 10**6:.0f} MB",
+            f"{(LEAST_FOR_A_WORKER * HEADROOM + BESIDE_WORKERS) / 10**6:.0f} MB or more; 3GB holds the default of a recipe",
+        )
     workers = max(1, min(cores, (job_bytes - BESIDE_WORKERS) // needed))
     fits = int(max(job_bytes - BESIDE_WORKERS, job_bytes / 2) / workers / HEADROOM)
     return Shape(workers, min(worker_bytes, fits), job_bytes, cores)

@@ -49,10 +49,13 @@ class WorkerJobs:
         self._number += 1
         name = f"w{self._number}"
         path = self._folder.path / "worker.sh"
-        path.write_text(self._script(name), "utf-8")
-        id_ = self._queue.submit(path, self._spec(name))
-        self._folder.remember(id_)
-        self.here[name] = WorkerJob(name, id_, time.monotonic())
+        try:
+            path.write_text(self._script(name), "utf-8")
+            id_ = self._queue.submit(path, self._spec(name))
+            self.here[name] = WorkerJob(name, id_, time.monotonic())  # first: what we know of we cancel
+            self._folder.remember(id_)
+        except OSError as error:
+            raise RadforgeError("cannot be written", str(self._folder.path), error.strerror or "I/O error") from None
 
     def _spec(self, name: str) -> JobSpec:
         return JobSpec(name=name, members=(), folder=self._folder.path, cwd=Path.cwd(), nodes=1, processes=1, gpus=0)

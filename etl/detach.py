@@ -6,12 +6,15 @@ import time
 from pathlib import Path
 
 from cluster import order as jobs
-from cluster import snapshot
+from cluster import registry, snapshot
+from cluster.jobs import statuses
 from etl.order import Order, check
 from etl.private import Private
 from schemas.errors import RadforgeError
-from schemas.job import JobSpec, Member
+from schemas.job import OVER, JobSpec, Member
 from schemas.loading import as_toml
+
+NAME = "etl-run"
 
 
 def driver_job(order: Order) -> tuple[JobSpec, dict[str, str]]:
@@ -25,6 +28,7 @@ def driver_job(order: Order) -> tuple[JobSpec, dict[str, str]]:
     for path in order.archives:
         if "@" not in path.name and not path.exists():
             raise RadforgeError("the archive does not exist", str(path))
+    _alone(order.out.resolve())
     private = Private.beside(order.out, order.private)
     folder = jobs.job_folder(private.folder.resolve() / "jobs" / f"etl-{time.strftime('%Y%m%d-%H%M%S')}")
     options = {
@@ -42,7 +46,7 @@ def driver_job(order: Order) -> tuple[JobSpec, dict[str, str]]:
     archives = [str(path.parent.resolve() / path.name) for path in order.archives]
     again = folder / "job" / "again"
     spec = JobSpec(
-        name="etl-run",
+        name=NAME,
         members=(
             Member(
                 command=("python", "-P", "-m", "etl", "run", *archives, *words),
@@ -57,3 +61,12 @@ def driver_job(order: Order) -> tuple[JobSpec, dict[str, str]]:
         git_commit=snapshot.commit(),
     )
     return spec, {"job/recipe.toml": as_toml(order.recipe, only_set=True), "job/site.toml": as_toml(order.site)}
+
+
+def _alone(out: Path) -> None:
+    """Raises RadforgeError when a driver of this dataset is in the queue already."""
+    drivers = [record for record in registry.records() if record.spec.name == NAME and record.spec.members[0].run == out]
+    if drivers and any(status.state not in OVER for status in statuses([drivers[-1]], lambda error: None)):
+        raise RadforgeError(
+            "a job builds this dataset already", str(out), f"job {drivers[-1].id}", "to wait for it, or rjobs cancel"
+        )

@@ -38,7 +38,10 @@ def memory_bytes(text: str) -> int:
     unit = _UNITS[match["unit"].upper()]
     if match["binary"]:
         unit = 1024 ** list(_UNITS).index(match["unit"].upper())
-    size = int(float(match["number"]) * unit)
+    number = float(match["number"])
+    if number * unit > 1e18:
+        raise ValueError(f"memory {text[:40]!r} is more than any node has")
+    size = int(number * unit)
     if size < 64 * 10**6:
         raise ValueError(f"memory {text!r} is less than 64 MB")
     return size
@@ -56,14 +59,32 @@ def _checked_memory(text: str) -> str:
 
 def _plain(text: str) -> str:
     """dask-jobqueue joins header and command without quotes, so a blank would cut them."""
-    if re.search(r"[\s'\"`;&|<>]", text):
+    if re.search(r"[\s'\"`;&|<>\x00-\x1f]", text):
         raise ValueError(f"{text!r} holds a blank or a character that a shell would read; use a path or name without")
     return text
 
 
 def _one_line(text: str) -> str:
-    if "\n" in text:
+    if re.search(r"[\r\n\x00]", text):
         raise ValueError("must be one line")
+    return text
+
+
+def _directive(text: str) -> str:
+    if not text.strip() or text.lstrip().startswith("#"):
+        raise ValueError(f'{text!r} is no directive: what follows #SBATCH or #BSUB is meant, e.g. "--exclusive"')
+    return _one_line(text)
+
+
+def _feature(text: str) -> str:
+    if not re.fullmatch(r"[\w.+:,=&|!()\[\]*-]+", text):
+        raise ValueError(f"{text!r} is no expression of node features")
+    return text
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("an empty text would skip every line")
     return text
 
 
@@ -71,6 +92,9 @@ def _number_as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+Directive = Annotated[str, AfterValidator(_directive)]
+Feature = Annotated[str, AfterValidator(_feature)]
+Said = Annotated[str, AfterValidator(_said)]
 Word = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_plain)]
 Line = Annotated[str, AfterValidator(_one_line)]
 
@@ -101,9 +125,9 @@ class Resource(Settings):
         None, description="How the site wants to be asked: SLURM --gres=gpu:N, --gpus or --gpus-per-node; LSF -gpu."
     )
     gpu_type: Word | None = Field(None, description="Kind of GPU: gres gpu:TYPE:N, or LSF's gmodel.")
-    constraint: Word | None = Field(None, description="Node feature: SLURM -C, LSF -R select[...].")
-    directives: tuple[Line, ...] = Field((), description="More lines of the header, without #SBATCH or #BSUB.")
-    skip: tuple[str, ...] = Field((), description="Header lines that hold one of these texts are left out.")
+    constraint: Feature | None = Field(None, description="Node feature: SLURM -C, LSF -R select[...].")
+    directives: tuple[Directive, ...] = Field((), description="More lines of the header, without #SBATCH or #BSUB.")
+    skip: tuple[Said, ...] = Field((), description="Header lines that hold one of these texts are left out.")
     warn_s: int = Field(300, ge=30, description="Seconds before the time limit at which a training is asked for a checkpoint.")
     max_jobs: int | None = Field(None, ge=1, description="At most so many jobs of one `etl run`.")
 

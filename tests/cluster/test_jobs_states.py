@@ -337,3 +337,56 @@ def test_a_later_radforges_record_is_read(tmp_path: Path) -> None:
 
     assert type(record).model_validate_json(text) == record
     assert Status(id="1", name="x", state="DONE", folder=tmp_path).restarts == 0
+
+
+def test_a_full_disk_keeps_no_job_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record, ended = listed_record(tmp_path), []
+    monkeypatch.setattr(Path, "touch", refuse)
+    monkeypatch.setattr(slurm, "cancel", lambda id_, members: ended.append(id_))
+
+    jobs.cancel(record, ())
+
+    assert ended == ["7"]
+
+
+def test_a_cancel_that_the_queue_refuses_leaves_the_job_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = listed_record(tmp_path)
+    tell(tmp_path, "start")
+
+    def no(id_: str, members: Sequence[int]) -> None:
+        raise RadforgeError("the queue did not cancel the job")
+
+    monkeypatch.setattr(slurm, "cancel", no)
+
+    with pytest.raises(RadforgeError, match="did not cancel"):
+        jobs.cancel(record, ())
+    assert not (tmp_path / "job/cancelled").exists(), "it may still ask to be run again"
+
+
+def test_a_job_that_waits_to_be_run_again_can_be_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = listed_record(tmp_path)
+    tell(tmp_path, "start", "end 0", "requeue")
+    monkeypatch.setattr(slurm, "cancel", lambda id_, members: None)
+
+    jobs.cancel(record, ())
+
+    assert (tmp_path / "job/cancelled").exists()
+
+
+def test_a_job_that_cannot_be_remembered_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken_back: list[str] = []
+    monkeypatch.setattr(slurm, "submit", lambda script, spec: "9")
+    monkeypatch.setattr(slurm, "cancel", lambda id_, members: taken_back.append(id_))
+
+    def full(record: object) -> None:
+        raise RadforgeError("cannot be written", "the list", "No space left on device")
+
+    monkeypatch.setattr(registry, "save", full)
+
+    with pytest.raises(RadforgeError, match="No space left"):
+        jobs.submit(drawn_record(tmp_path).spec, drawn_record(tmp_path).site)
+    assert taken_back == ["9"]
+
+
+def refuse(*_: object) -> None:
+    raise OSError(28, "No space left on device")

@@ -95,8 +95,8 @@ def test_a_command_may_be_any_program_and_its_words_stay_whole(capfd: pytest.Cap
     assert capfd.readouterr().out == "a b||--|*|"
 
 
-def test_a_program_that_is_not_there_is_no_success() -> None:
-    assert code_of(1, "no-such-program-anywhere") not in {0, None}
+def test_a_program_that_is_not_there_is_127_as_in_a_shell() -> None:
+    assert code_of(1, "no-such-program-anywhere") == 127
 
 
 def test_the_first_code_that_is_not_0_is_the_nodes_and_the_others_are_ended(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster import order
+from cluster import order, registry
 from schemas.errors import RadforgeError
+from schemas.job import Status
 from schemas.site import Site
 from tests.cluster.drawn_jobs import listed_record, own_list  # noqa: F401
 
@@ -119,3 +120,18 @@ def test_a_plain_job_asks_for_what_was_typed(tmp_path: Path, monkeypatch: pytest
     assert (large.name, large.resource, large.nodes, large.processes, large.gpus) == ("named", "gpu", 3, 2, 2)
     assert (large.folder, large.cwd, large.resumable) == (tmp_path / "out", tmp_path, False)
     assert small.git_commit is not None
+
+
+def test_a_job_does_not_wait_for_one_that_has_failed_though_the_queue_has_forgotten_it(tmp_path: Path) -> None:
+    record = listed_record(tmp_path, "7")
+    registry.remember(record, [Status(id="7", name="job", state="FAILED", reason="exit code 3", folder=tmp_path)])
+
+    with pytest.raises(RadforgeError, match="--after 7: this job did not end well; found FAILED exit code 3"):
+        order.queue_ids(["7"], SLURM)
+
+
+def test_a_job_that_has_ended_well_is_not_waited_for(tmp_path: Path) -> None:
+    record = listed_record(tmp_path, "7")
+    registry.remember(record, [Status(id="7", name="job", state="DONE", folder=tmp_path)])
+
+    assert order.queue_ids(["7"], SLURM) == ()

@@ -147,7 +147,7 @@ def test_a_walltime_cannot_be_misread(text: str, slurm: str, lsf: str) -> None:
         ("slurm", {"gpu_request": "gpus-per-node"}, "#SBATCH --gpus-per-node=4"),
         ("lsf", {"gpu_type": "TeslaV100"}, '#BSUB -gpu "num=4:gmodel=TeslaV100"'),
         ("lsf", {}, '#BSUB -gpu "num=4"'),
-        ("slurm", {"constraint": "bigmem"}, "#SBATCH -C bigmem"),
+        ("slurm", {"constraint": "bigmem"}, '#SBATCH -C "bigmem"'),
         ("lsf", {"constraint": "bigmem"}, '#BSUB -R "select[bigmem]"'),
         ("slurm", {"qos": "fast"}, "#SBATCH --qos=fast"),
         ("slurm", {"account": "own"}, "#SBATCH -A own"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,22 @@ def test_the_order_of_the_versions_is_part_of_the_name_and_the_same_merge_has_th
     )
 
     assert first == again != other
+
+
+def test_a_missing_shard_is_told_and_nothing_is_written(shards: list[DatasetVersion], tmp_path: Path) -> None:
+    with pytest.raises(RadforgeError, match=r"found 1/3, 3/3; missing 2/3; expected 1/3 to 3/3"):
+        merge([shards[0], shards[2]], tmp_path / "merged", None, QUIET)
+    assert not (tmp_path / "merged").exists()
+
+
+def test_a_damaged_version_is_not_given_a_new_name(shards: list[DatasetVersion], tmp_path: Path) -> None:
+    copy = tmp_path / "copy" / shards[1].version
+    shutil.copytree(shards[1].folder, copy)
+    part = next((copy / "drops").glob("*.parquet"))
+    part.write_bytes(part.read_bytes()[:-9] + b"x" * 9)
+
+    with pytest.raises(RadforgeError, match=r"is damaged; found drops/part-00000\.parquet"):
+        merge([shards[0], DatasetVersion(copy, copy.name), shards[2]], tmp_path / "merged", None, QUIET)
 
 
 def test_pictures_are_linked_not_copied(shards: list[DatasetVersion], tmp_path: Path) -> None:
