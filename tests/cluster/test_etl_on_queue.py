@@ -197,7 +197,7 @@ def test_a_refused_job_ends_the_run_with_2_and_the_queues_words(drawn: Drawn, la
     assert not lab.jobs()
 
 
-@pytest.mark.parametrize("text", ["0", "0:4", "4:2", "two", "1:2:3", "-1", ""])
+@pytest.mark.parametrize("text", ["0", "0:4", "two", "1:2:3", "-1", ""])
 def test_nonsense_for_workers_is_one_clear_message(text: str) -> None:
     with pytest.raises(RadforgeError, match=r"--workers: not understood.*e\.g\. 4 or 4:48"):
         Span.parse(text)
@@ -206,3 +206,8 @@ def test_nonsense_for_workers_is_one_clear_message(text: str) -> None:
 def test_workers_are_a_number_or_from_to() -> None:
     assert Span.parse("4") == Span(4, 4)
     assert Span.parse("4:48") == Span(4, 48)
+
+
+def test_a_span_the_wrong_way_round_is_told_so() -> None:
+    with pytest.raises(RadforgeError, match=r"MIN is more than MAX; found '4:2'; expected e\.g\. 2:4"):
+        Span.parse("4:2")

@@ -51,7 +51,7 @@ def test_an_edit_changes_nothing_of_a_job_that_waits(lab: Lab, tmp_path: Path, m
     monkeypatch.setattr(snapshot, "ROOT", checkout)
     monkeypatch.chdir(checkout)  # where `python -m training` would find the edited one
     folder = tmp_path / "run"
-    spec = plain(folder, "python", "-m", "training", str(folder / "job/recipe.toml"), cwd=checkout)
+    spec = plain(folder, "python", "-P", "-m", "training", str(folder / "job/recipe.toml"), cwd=checkout)
     (tmp_path / "recipe.toml").write_text("old recipe")
 
     site = site_of(lab, cpu={"directives": [HELD[lab.kind]]})

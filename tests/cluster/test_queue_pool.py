@@ -346,6 +346,7 @@ def test_keys_and_jobs_of_a_killed_run_go_with_the_next(lab: Lab) -> None:
     lab.run(submit, stdin=f"#!/bin/sh\n{hold}\nsleep 600\n")
     (id_,) = lab.jobs()
     (old / "jobs").write_text(f"{id_}\n")
+    (old / "kind").write_text(lab.kind)
 
     with pool_on(lab, "1"):
         left = folder_of(lab)

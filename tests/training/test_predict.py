@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 
 from cluster.progress import Reporter
+from cluster.span import Span
 from etl import phantom
 from etl.order import Order as EtlOrder
 from etl.run import run as etl_run
@@ -300,7 +301,7 @@ def test_from_raw_dicom_scores_and_ids_are_those_of_the_dataset_version(tmp_path
         tmp_path / "ds",
         load(EtlRecipe, "wrist", "etl"),
         tmp_path / "phantom" / "labels.csv",
-        workers=1,
+        workers=Span(1, 1),
     )
     version = DatasetVersion.open(etl_run(order, QUIET).folder)
     settings = {"epochs": 1, "data": {"size": (24, 32)}, "model": {"kind": "rx", "blocks": 2, "channels": (4, 8)}}

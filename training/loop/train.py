@@ -253,7 +253,7 @@ class _Phase:
         lr, (loss, auc, study_auc) = self.lr, figures
         memory = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else None
         common = {"stage": self.phase.name, "epoch": progress.epoch, "lr": lr, "memory_mb": memory}
-        speed = sums.images / seconds if seconds > 0.05 else 0.0  # nothing was left to do of an epoch that was gone on with
+        speed = sums.images / seconds if seconds > 1e-3 else 0.0  # nothing was left to do of an epoch that was gone on with
         trained = {
             "split": "train", "loss": sums.loss / sums.items, "spread": sums.spread, "positives": sums.positives / sums.items,
             "items": int(sums.items), "images_per_s": speed, "elapsed_s": seconds, "waited_s": sums.waited / ranks.world,
