@@ -75,20 +75,21 @@ def logs_command(
     from cluster.follow import follow as follow_log
     from cluster.follow import of_members
     from cluster.jobs import log_files, queue_files, statuses
+    from cluster.show_jobs import sentence
 
     record, members = registry.find(job)
     say = options.reporter()
     if follow:
         ended = follow_log(record, members, _write)
         for status in ended:
-            say.say(f"job {status.id}: {status.state}" + (f", {status.reason}" if status.reason else ""))
+            say.say(sentence(status))
     else:
         files = log_files(record, members)
         for path in files:
             _write((f"==> {path.name} <==\n" if len(files) > 1 else "") + path.read_text("utf-8", "replace"))
         if not files:
             for status in of_members(statuses([record]), members):
-                say.say(f"no log yet; job {status.id}: {status.state}" + (f", {status.reason}" if status.reason else ""))
+                say.say(f"no log yet; {sentence(status)}")
     for path in queue_files(record):
         say.say(f"the queue's own words ({path}):")
         say.say(path.read_text("utf-8", "replace").rstrip()[-4000:])
@@ -131,12 +132,12 @@ def wait_command(
     """Until jobs are over. Exit 0 when all ended well, else 5: for scripts and CI."""
     from cluster import registry
     from cluster.follow import wait
-    from cluster.show_jobs import listed
+    from cluster.show_jobs import listed, sentence
 
     say = options.reporter()
     ends = []
     for record, members in [registry.find(job) for job in jobs]:
-        ends += wait(record, members, lambda status: say.say(f"job {status.id}: {status.state} {status.reason}".rstrip()))
+        ends += wait(record, members, lambda status: say.say(sentence(status)))
     listed(ends, json)
     if any(status.state != "DONE" for status in ends):
         raise typer.Exit(5)
@@ -217,12 +218,7 @@ def site_check_command(
         )
     wrong = [fact for fact in found if fact.holds is False]
     if wrong:
-        raise RadforgeError(
-            f"{show.many(len(wrong), 'thing')} of the site file does not hold"
-            if len(wrong) == 1
-            else f"{len(wrong)} things of the site file do not hold",
-            site,
-        )
+        raise RadforgeError(f"{show.many(len(wrong), 'fact')} not as the site file says", site)
 
 
 def _write(text: str) -> None:

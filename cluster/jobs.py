@@ -67,7 +67,7 @@ def _hand_over(spec: JobSpec, site: Site, origin: Origin) -> JobRecord:
         for leftover in job.glob(pattern):
             leftover.unlink()
     try:
-        id_ = QUEUES[site.kind].submit(spec.folder / "job.sh", spec)
+        id_ = QUEUES[site.kind].submit(spec.folder / "job.sh", len(spec.members))
     except RadforgeError as error:
         (problem,) = error.problems
         where = f"[{spec.resource if site.gpu else 'cpu'}] of {origin.site_file or 'site ' + site.name}"

@@ -40,6 +40,11 @@ def listed(statuses: Sequence[Status], json: bool) -> None:
     show.table(["id", "name", "state", "starts", "reason", "elapsed", "node", "folder"], rows)
 
 
+def sentence(status: Status) -> str:
+    """`job 7: FAILED, exit code 3`."""
+    return f"job {status.id}: {status.state}" + (f", {status.reason}" if status.reason else "")
+
+
 def one(record: JobRecord, statuses: Sequence[Status], json: bool) -> None:
     """A job in full."""
     if json:

@@ -20,6 +20,7 @@ from cluster.order import job_folder
 from cluster.progress import Reporter
 from cluster.script import render
 from cluster.shell import call
+from cluster.show_jobs import sentence
 from cluster.span import Span
 from schemas.errors import RadforgeError
 from schemas.job import JobSpec, Member
@@ -47,7 +48,7 @@ def check(site: Site, with_jobs: bool, say: Reporter) -> list[Fact]:
     """All facts, in the order a person would mend them. Raises RadforgeError when a probe cannot be written."""
     facts = [*_commands(site), *_folders(site), *_network(site), *_python(site)]
     reachable = all(fact.holds is not False for fact in facts if fact.what.startswith("command"))
-    resources: list[ResourceName] = ["cpu", *(["gpu"] if site.gpu is not None else [])]  # type: ignore[list-item]
+    resources: list[ResourceName] = ["cpu"] if site.gpu is None else ["cpu", "gpu"]
     if reachable:
         for name in resources:
             facts += _queue(site, name)
@@ -74,9 +75,13 @@ def _folders(site: Site) -> Iterator[Fact]:
     if site.shared:
         yield _writable("shared folder", Path(site.shared).expanduser())
     if site.scratch:
-        place = os.path.expandvars(site.scratch)
-        known = "$" not in place
-        yield Fact("scratch folder", None, f"{place}: seen on the nodes only" if known else f"{site.scratch} is not set here")
+        place = Path(os.path.expandvars(site.scratch))
+        # A node's own disk need not be here; where it is, it must be writable too.
+        yield _writable("scratch folder", place) if place.is_dir() else Fact("scratch folder", None, _elsewhere(place))
+
+
+def _elsewhere(place: Path) -> str:
+    return f"{place} is not set here" if "$" in str(place) else f"{place}: seen on the nodes only"
 
 
 def _writable(what: str, folder: Path) -> Fact:
@@ -152,7 +157,7 @@ def _probe(site: Site, name: ResourceName, say: Reporter) -> Iterator[Fact]:
     except RadforgeError as error:
         yield Fact(f"[{name}] a job", False, str(error))
         return
-    (status,) = wait(record, told=lambda status: say.say(f"job {status.id}: {status.state} {status.reason}".rstrip()))
+    (status,) = wait(record, told=lambda status: say.say(sentence(status)))
     if status.state != "DONE":
         yield Fact(f"[{name}] a job", False, f"job {record.id}: {status.state} {status.reason}; {folder}/job/log.txt")
         return

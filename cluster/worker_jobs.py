@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from cluster.queues import QUEUES
 from cluster.worker_folder import WorkerFolder
 from schemas.errors import RadforgeError
-from schemas.job import OVER, JobSpec, State
+from schemas.job import OVER, State
 from schemas.site import Kind
 
 ENDED = OVER | {"PREEMPTED"}  # they are submitted as jobs that are not begun again
@@ -51,14 +50,11 @@ class WorkerJobs:
         path = self._folder.path / "worker.sh"
         try:
             path.write_text(self._script(name), "utf-8")
-            id_ = self._queue.submit(path, self._spec(name))
+            id_ = self._queue.submit(path)
             self.here[name] = WorkerJob(name, id_, time.monotonic())  # first: what we know of we cancel
             self._folder.remember(id_)
         except OSError as error:
             raise RadforgeError("cannot be written", str(self._folder.path), error.strerror or "I/O error") from None
-
-    def _spec(self, name: str) -> JobSpec:
-        return JobSpec(name=name, members=(), folder=self._folder.path, cwd=Path.cwd(), nodes=1, processes=1, gpus=0)
 
     def look(self) -> Iterator[WorkerJob]:
         """Ask the queue about all of them; those that have ended since, `state` saying how. Nothing when it does not answer."""

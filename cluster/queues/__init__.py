@@ -32,8 +32,11 @@ class Queue(Protocol):
         """Shell: runs `"$@"` on every node, one launcher each; leaves its exit code in $code."""
         ...
 
-    def submit(self, script: Path, spec: JobSpec) -> str:
-        """The id. Raises RadforgeError with the queue's own words when it refuses."""
+    def submit(self, script: Path, members: int = 1) -> str:
+        """The id. Raises RadforgeError with the queue's own words when it refuses.
+
+        `members` of an array: a queue reads their number from the script, this machine does not.
+        """
         ...
 
     def states(self, ids: Sequence[str]) -> dict[str, list[Seen]]:

@@ -43,10 +43,10 @@ def launch(spec: JobSpec, site: Site) -> str:
     )
 
 
-def submit(script: Path, spec: JobSpec) -> str:
+def submit(script: Path, members: int = 1) -> str:
     """The id: L1, L2, …"""
     id_ = registry.next_local()
-    tasks = " ".join(str(place) for place in range(len(spec.members))) if len(spec.members) > 1 else ""
+    tasks = " ".join(str(place) for place in range(members)) if members > 1 else ""
     each = f"for t in {tasks}; do RADFORGE_LOCAL_TASK=$t bash job.sh; done" if tasks else "bash job.sh"
     pid = detach(["bash", "-c", f"export RADFORGE_LOCAL_ID={id_}; {each}; :"], script.parent)
     (registry.folder() / f"{id_}.pid").write_text(f"{pid} {_began(pid)}\n")

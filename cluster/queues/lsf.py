@@ -68,7 +68,7 @@ def launch(spec: JobSpec, site: Site) -> str:
     )
 
 
-def submit(script: Path, spec: JobSpec) -> str:
+def submit(script: Path, members: int = 1) -> str:
     """The id. Raises RadforgeError with bsub's own words."""
     # `bsub FILE` would not read the #BSUB lines of the file; on stdin it does.
     answer = call(["bsub"], script.parent, stdin=script.read_text("utf-8"))

@@ -56,7 +56,7 @@ def launch(spec: JobSpec, site: Site) -> str:
     )
 
 
-def submit(script: Path, spec: JobSpec) -> str:
+def submit(script: Path, members: int = 1) -> str:
     """The id. Raises RadforgeError with sbatch's own words."""
     answer = call(["sbatch", "--parsable", str(script)], script.parent)
     found = re.match(r"(\d+)", answer.stdout)
