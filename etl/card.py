@@ -71,7 +71,8 @@ def _version(name: str) -> str:
 
 
 IDENTITY = (
-    "recipe", "key_fingerprint", "labels", "parent", "schema_version", "software", "code", "machine", "shard", "merged"
+    "recipe", "key_fingerprint", "labels", "corrections", "parent", "schema_version", "software", "code", "machine", "shard",
+    "merged",
 )  # fmt: skip
 
 

@@ -58,6 +58,9 @@ def run_command(
     labels: Labels = None,
     key: KeyFile = None,
     crosswalk: Annotated[Path | None, typer.Option(help="Private way back, .csv or .parquet, outside the dataset.")] = None,
+    corrections: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="What `etl review` wrote, to be obeyed; may be given again.")
+    ] = None,
     private: Private = None,
     workers: Workers = None,
     site: SiteFile = None,
@@ -81,7 +84,8 @@ def run_command(
     from schemas.recipe import EtlRecipe
 
     chosen, part = load(EtlRecipe, recipe, "etl"), Shard.parse(shard) if shard is not None else None
-    order = Order(tuple(archives), out, chosen, labels, key, crosswalk, private, *_where(workers, site), part)
+    said = tuple(corrections or ())
+    order = Order(tuple(archives), out, chosen, labels, key, crosswalk, private, *_where(workers, site), part, said)
     say = options.reporter(quiet)
     if detach:
         from cluster.show_jobs import hand_over
@@ -109,9 +113,15 @@ def plan_command(
     labels: Labels = None,
     workers: Workers = None,
     site: SiteFile = None,
+    top: Annotated[int, typer.Option(min=0, help="Most frequent header texts to print; 0 and --json print all.")] = 20,
+    unmask: Annotated[
+        bool, typer.Option("--unmask", help="Print the texts of one or two patients as they stand; they may hold names.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """What a run would do: files, studies, formats, body parts, expected drops. Writes nothing."""
+    """What a run would do: files, studies, formats, how the headers name body parts, expected drops. Writes nothing."""
+    from etl import show_texts
+    from etl.header_texts import HeaderTexts, as_values
     from etl.order import Order
     from etl.preview import preview
     from schemas.loading import load
@@ -119,7 +129,14 @@ def plan_command(
 
     span, where = _where(workers, site)
     order = Order(tuple(archives), Path("dataset"), load(EtlRecipe, recipe, "etl"), labels, workers=span, site=where)
-    show.plan(preview(order, options.reporter()), json)
+    texts = HeaderTexts(order.recipe.anatomy)
+    value = preview(order, options.reporter(), texts)
+    rows = texts.rows(as_they_stand=unmask)
+    if json:
+        show.as_json(value | {"header texts": as_values(rows), "rare header texts not kept": texts.let_go})
+    else:
+        show.plan(value, json)
+        show_texts.texts(rows, top, texts.let_go)
 
 
 @app.command("inspect")
@@ -141,6 +158,48 @@ def inspect_command(
     names = [name.strip() for name in columns.split(",") if name.strip()]
     found = inspect(target, table, where, names, limit)  # type: ignore[arg-type]
     show.answer(found, json, totals=not (where or names))
+
+
+@app.command("report")
+def report_command(
+    dataset: Reference,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE.html", help="The page; else report-VERSION.html in this folder.")
+    ] = None,
+) -> None:
+    """One self-contained HTML page: what became of every film and why, figures, pictures before and after."""
+    from etl.report.report import write_report
+    from schemas.dataset import DatasetVersion
+
+    version = DatasetVersion.open(dataset)
+    say = options.reporter()
+    show.report(write_report(version, out or Path(f"report-{version.version}.html"), say))
+
+
+@app.command("review")
+def review_command(
+    dataset: Reference,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The corrections; else DATASET.corrections.toml.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen on 127.0.0.1; else a free port.")] = 0,
+) -> None:
+    """A page to look through the pictures, the least sure first, and say by key what is wrong with them. Ends with Ctrl-C.
+
+    Each decision is on the disk at once; `etl run --corrections FILE` makes the next version of them.
+    """
+    from etl.review.review import serve, sitting
+    from schemas.dataset import DatasetVersion
+
+    version = DatasetVersion.open(dataset)
+    with sitting(version, out, port) as server:
+        say = options.reporter()
+        session = server.session
+        say.say(f"{len(session):,} pictures of {version.dataset}@{version.version}, {session.decided():,} looked at already")
+        say.say(f"decisions go to {session.file.path}; Ctrl-C ends")
+        show.review_page(server.url)
+        serve(server)
+        show.reviewed(session.counts(), session.file.path)
 
 
 @app.command("merge")
@@ -240,10 +299,10 @@ def steps_command(json: Json = False) -> None:
 
 @app.command("schema")
 def schema_command(
-    of: Annotated[str, typer.Argument(metavar="[recipe|manifest|parts]", help="What to describe.")] = "recipe",
+    of: Annotated[str, typer.Argument(metavar="[recipe|site|manifest|corrections|parts]", help="What to describe.")] = "recipe",
     json: Json = False,
 ) -> None:
-    """What a recipe can say (JSON Schema), the columns of a version's tables, or the body parts that are known."""
+    """What a recipe, a site or a file of corrections can say (JSON Schema), the tables' columns, or the body parts known."""
     from etl.describe import describe_schema
 
     show.line(describe_schema(of, json))
@@ -268,6 +327,15 @@ def phantom_command(
         float | None,
         typer.Option(metavar="RATE", help="Share of films with a fainter, harmless line, never labelled; else as --visible."),
     ] = None,
+    implants: Annotated[
+        str,
+        typer.Option(
+            metavar="RATE|POS:NEG", help="Share of labelled studies with plates, wires or screws; by label with two rates."
+        ),
+    ] = "0",
+    mistagged: Annotated[
+        float, typer.Option(metavar="RATE", help="Chest studies whose header says wrist, per labelled study.")
+    ] = 0.0,
 ) -> None:
     """Draw a raw DICOM archive with known truth, to try things on without patients."""
     from etl import phantom
@@ -279,6 +347,7 @@ def phantom_command(
         "splits": _numbers(splits, ",", 3, "--splits", "A,B,C, e.g. 60,20,20"),
     }
     chosen: dict[str, Any] = {name: value for name, value in numbers.items() if value is not None}
+    chosen |= {"implants": _rates(implants), "mistagged": mistagged}
     with say.stage("drawing", studies or 40, "studies") as stage:
         summary = phantom.draw(out, studies, seed, visible=visible, mimics=mimics, progress=stage.reach, **chosen)
     show.phantom(out, summary)
@@ -298,6 +367,17 @@ def _numbers(text: str | None, separator: str, count: int, flag: str, expected: 
     if len(parts) != count or not all(part.strip().isdigit() for part in parts):
         raise RadforgeError("not understood", flag, repr(text), expected)
     return tuple(int(part) for part in parts)
+
+
+def _rates(text: str) -> tuple[float, float]:
+    """One rate for both classes, or `POSITIVE:NEGATIVE`."""
+    try:
+        rates = [float(part) for part in text.split(":")]
+    except ValueError:
+        rates = []
+    if len(rates) not in (1, 2):
+        raise RadforgeError("not understood", "--implants", repr(text), "a rate, e.g. 0.2, or two, e.g. 0.5:0.02")
+    return rates[0], rates[-1]
 
 
 def main() -> None:

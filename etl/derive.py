@@ -17,6 +17,8 @@ from typing import Any
 import cv2
 import pyarrow as pa
 
+from etl.corrected import said_of_row
+from etl.corrections import Corrections, Lines
 from etl.picture_store import PictureStore
 from etl.process import SHOWN_BY, Clock, apply_steps, leave, unexpected, write_leaves
 from etl.scratch import Scratch
@@ -30,7 +32,7 @@ from schemas.errors import RadforgeError
 from schemas.manifest import FIXED, Column, Table
 from schemas.recipe import EtlRecipe
 
-_STEP_COLUMNS = ("inverted", "inversion_score", "rotation_deg", "rotation_confidence")
+_STEP_COLUMNS = ("inverted", "inversion_score", "split_score", "rotation_deg", "rotation_confidence", "corrected")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class PictureTask:
     region_drops: tuple[Row, ...]
     source: Path
     weight: float
+    corrections: Lines = ()  # what people said of them
 
     @property
     def frames(self) -> int:
@@ -51,7 +54,8 @@ class PictureTask:
     @property
     def digest(self) -> str:
         """What the work is: the pictures themselves."""
-        return hashlib.sha256(json.dumps([self.rows, self.region_drops], sort_keys=True).encode()).hexdigest()[:16]
+        work = [self.rows, self.region_drops, self.corrections]
+        return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def sources(self) -> set[str]:
@@ -68,6 +72,7 @@ class PictureTask:
                 tuple(row for row in self.region_drops if _film(row) == key),
                 self.source,
                 self.weight / len(keys),
+                tuple(line for line in self.corrections if _film(line) == key),
             )
             for key in keys
         ]
@@ -80,9 +85,17 @@ def check_recipe(recipe: EtlRecipe) -> None:
         raise RadforgeError(
             f"[{idle[0]}] has no effect on a dataset version", "--recipe", expected="a recipe of steps; the rest is copied"
         )
+    if recipe.anatomy.words or recipe.anatomy.ignore:
+        raise RadforgeError(
+            "[anatomy] words and ignore have no effect on a dataset version",
+            "--recipe",
+            expected="an archive: a version holds the parts that were read, and no text of a header",
+        )
 
 
-def plan_from(version: DatasetVersion, recipe: EtlRecipe, scratch: Scratch) -> Work[PictureTask]:
+def plan_from(
+    version: DatasetVersion, recipe: EtlRecipe, scratch: Scratch, corrections: Corrections | None = None
+) -> Work[PictureTask]:
     """Group a version's rows by study. The header's rules apply to what the manifest knows of the header.
 
     Raises RadforgeError when the disk fails or a table of the version is damaged.
@@ -101,13 +114,16 @@ def plan_from(version: DatasetVersion, recipe: EtlRecipe, scratch: Scratch) -> W
             work.add((), (), rows.to_pylist())
     except (OSError, IndexError, pa.ArrowInvalid):
         raise RadforgeError("a table of the version cannot be read", str(version.folder)) from None
+    said = corrections.by_source() if corrections else {}
     for bucket in range(BUCKETS):
         records, drops = (by_study[name].take(bucket).to_pylist() for name in ("manifest", "drops"))
-        work.add(*_studies(records, drops, recipe, version.folder), ())
+        work.add(*_studies(records, drops, recipe, version.folder, said), ())
     return work
 
 
-def _studies(records: list[Row], drops: list[Row], recipe: EtlRecipe, source: Path) -> tuple[list[PictureTask], list[Row]]:
+def _studies(
+    records: list[Row], drops: list[Row], recipe: EtlRecipe, source: Path, said: Mapping[str, Lines]
+) -> tuple[list[PictureTask], list[Row]]:
     """The work of some studies, and the drops: theirs of before, carried over, and those of this recipe."""
     dropped: list[Row] = []
     by_study: dict[str, list[Row]] = defaultdict(list)
@@ -134,6 +150,7 @@ def _studies(records: list[Row], drops: list[Row], recipe: EtlRecipe, source: Pa
             tuple(region_drops[study]),
             source,
             float(sum(row["rows"] * row["columns"] * row["bits"] // 8 for row in rows)),
+            tuple(line for source_id in sorted({row["source_id"] for row in rows}) for line in said.get(source_id, ())),
         )
         for study, rows in by_study.items()
     ]
@@ -191,16 +208,17 @@ def _regions(part: PictureTask, recipe: EtlRecipe, store: PictureStore, outcome:
             pixels=read_picture(part.source / row["image_path"]),
             transform=_affine(row["transform"]),
             body_part=row["body_part"] or SHOWN_BY.get(str(row["modality"])),
-            done={name: row[name] for name in _STEP_COLUMNS if row[name] is not None},
+            done={name: row[name] for name in _STEP_COLUMNS if row.get(name) is not None},
         )
         clock.lap("read")
-        leaves += [(row, leaf) for leaf in apply_steps([frame], recipe, clock)]
+        said = said_of_row(row, part.corrections)
+        leaves += [(row, leaf) for leaf in apply_steps([frame], recipe, clock, said)]
     first = part.rows[0]
     if first["preview_path"]:
         store.copy(first["preview_path"], (part.source / first["preview_path"]).read_bytes())
     # Spacing is told of the picture; write_leaves wants that of the stored film.
     columns = {**first, **_source_spacing(first)}
-    write_leaves([leaf for _, leaf in leaves], columns, first["instance_id"], store, outcome)
+    write_leaves([leaf for _, leaf in leaves], columns, first["instance_id"], recipe.review, store, outcome)
 
 
 def _source_spacing(row: Row) -> Row:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from etl.steps import anatomy
 from schemas import manifest, pages
+from schemas.corrections import CorrectionsFile
 from schemas.errors import RadforgeError
 from schemas.loading import shipped_names, shipped_text
 from schemas.recipe import STEP_NAMES, EtlRecipe
@@ -47,9 +48,11 @@ def describe_schema(of: str, as_json: bool) -> str:
         return json.dumps(_columns(), indent=1) if as_json else dataset_page()
     if of == "parts":
         return json.dumps(anatomy.parts()) if as_json else "\n".join(anatomy.parts())
+    if of == "corrections":
+        return json.dumps(CorrectionsFile.model_json_schema(), indent=1)
     if of == "site":
         return json.dumps(Site.model_json_schema(), indent=1)
-    raise RadforgeError("no such schema", of, expected="recipe, site, manifest or parts")
+    raise RadforgeError("no such schema", of, expected="recipe, site, manifest, corrections or parts")
 
 
 def _columns() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from cluster import order as jobs
 from cluster import registry, snapshot
 from cluster.jobs import statuses
+from etl.corrections import read_corrections
 from etl.order import Order, check
 from etl.private import Private
 from schemas.errors import RadforgeError
@@ -25,6 +26,8 @@ def driver_job(order: Order) -> tuple[JobSpec, dict[str, str]]:
     if order.site is None:
         raise RadforgeError("where to?", "--detach", expected="--site S.toml; the shipped site `local` is this machine")
     check(order)
+    if order.corrections:
+        read_corrections(order.corrections)
     for path in order.archives:
         if "@" not in path.name and not path.exists():
             raise RadforgeError("the archive does not exist", str(path))
@@ -43,6 +46,10 @@ def driver_job(order: Order) -> tuple[JobSpec, dict[str, str]]:
         "--workers": order.workers and f"{order.workers.min}:{order.workers.max}",
     }
     words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    # As they are now: somebody may go on reviewing while the job waits.
+    named = enumerate(order.corrections, 1)
+    corrections = {f"job/corrections-{number}.toml": path.read_text("utf-8") for number, path in named}
+    words += [word for name in corrections for word in ("--corrections", str(folder / name))]
     archives = [str(path.parent.resolve() / path.name) for path in order.archives]
     again = folder / "job" / "again"
     spec = JobSpec(
@@ -60,7 +67,8 @@ def driver_job(order: Order) -> tuple[JobSpec, dict[str, str]]:
         resumable=True,
         git_commit=snapshot.commit(),
     )
-    return spec, {"job/recipe.toml": as_toml(order.recipe, only_set=True), "job/site.toml": as_toml(order.site)}
+    files = {"job/recipe.toml": as_toml(order.recipe, only_set=True), "job/site.toml": as_toml(order.site)}
+    return spec, files | corrections
 
 
 def _alone(out: Path) -> None:

@@ -36,6 +36,9 @@ def explain(file: Path, recipe: EtlRecipe, out: Path | None, overlay: Path | Non
     A film is judged alone: rules about a study or about files that share a SOPInstanceUID need the whole archive, and only
     the first frame is shown. Raises RadforgeError when there is no such file, or the overlay is not of this film.
     """
+    problems = anatomy.check(recipe.anatomy)
+    if problems:
+        raise RadforgeError.of(problems)
     container, _, member = str(file).partition("!/")
     if overlay is not None and out is None:
         raise RadforgeError("nowhere to draw it", f"--overlay {overlay}", expected="--out STRIP.png")
@@ -61,7 +64,7 @@ def explain(file: Path, recipe: EtlRecipe, out: Path | None, overlay: Path | Non
         }
     }
     part = anatomy.recognise(instance, recipe.anatomy)
-    told["anatomy"] = {"body_part": part.part, "score": part.score, "from": part.field} if part else {"body_part": "unknown"}
+    told["anatomy"] = _named(part) if part else {"body_part": "unknown"}
     for row in plan.drops:
         return told | {"fate": {"drop": row["reason"], "detail": row["detail"]}}
     for row in plan.failures:
@@ -99,6 +102,19 @@ def explain(file: Path, recipe: EtlRecipe, out: Path | None, overlay: Path | Non
     if out is not None:
         _save(out, strip)
     return told
+
+
+def _named(part: anatomy.BodyPart) -> dict[str, Any]:
+    """What the header's texts say of the body, in our own words."""
+    return {
+        "body_part": part.part,
+        "code": part.code,
+        "score": part.score,
+        "from": part.field,
+        "or": ", ".join(part.ambiguous) or "none",
+        "laterality": part.laterality or "unknown",
+        "view": part.view or "unknown",
+    }
 
 
 def _fate(item: Drop | Failure) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from etl.card import canonical, software
+from etl.corrections import Corrections
 from etl.deidentify import Key
 from etl.labels import Labels
 from etl.shards import Shard
@@ -22,12 +23,14 @@ def identity_of(
     labels: str | None,
     parent: str | None = None,
     shard: Shard | None = None,
+    corrections: Corrections | None = None,
 ) -> dict[str, Any]:
     """Everything that can change a pixel or a row. `limits` decide neither and are left out."""
     return {
         "recipe": recipe.model_dump(mode="json", exclude={"limits"}),
         "key_fingerprint": key_fingerprint,
         "labels": labels,
+        "corrections": corrections.identity() if corrections else None,
         "parent": parent,
         "schema_version": SCHEMA_VERSION,
         "software": software(),
@@ -41,7 +44,7 @@ def identity_of(
 def code_digest() -> str:
     """12 hex digits over the code and data of `etl` and `schemas`: the same whether installed or run from a checkout.
 
-    What only training reads is left out: a new training recipe makes no new dataset.
+    What only training reads is left out: a new training recipe makes no new dataset. So is what only looks at a version.
     """
     digest = hashlib.sha256()
     root = Path(__file__).resolve().parent.parent
@@ -52,7 +55,7 @@ def code_digest() -> str:
         if p.suffix in {".py", ".toml"}
     }
     for name in sorted(files):
-        if not name.startswith(("schemas/train", "schemas/recipes/train")):
+        if not name.startswith(("schemas/train", "schemas/recipes/train", "etl/report/")):
             digest.update(name.encode() + b"\0" + files[name].read_bytes())
     return digest.hexdigest()[:12]
 

@@ -110,6 +110,10 @@ def _identity(sources: Sequence[DatasetVersion]) -> tuple[dict[str, Any], tuple[
         for source, own in zip(sources, all_, strict=True)
         if own[name] != all_[0][name]
     ]
+    corrections = [own["corrections"] for own in all_]
+    corrected_alike = all(own == corrections[0] for own in corrections)
+    if not corrected_alike and all(own["shard"] for own in all_):
+        problems.append(Problem("the shards differ in `corrections`", "DATASET@VERSION...", expected="--corrections for each"))
     if problems:
         raise RadforgeError.of(problems)
     differ = [name for name in _MAY_DIFFER if any(own[name] != all_[0][name] for own in all_)]
@@ -120,6 +124,7 @@ def _identity(sources: Sequence[DatasetVersion]) -> tuple[dict[str, Any], tuple[
     ]
     identity = {name: all_[0][name] for name in IDENTITY} | dict.fromkeys(differ, "differs, see merged")
     identity |= {"labels": all_[0]["labels"] if len(labels) == 1 else labels, "parent": None, "shard": None, "merged": merged}
+    identity["corrections"] = corrections[0] if corrected_alike else corrections
     told = (f"the versions were made with different {', '.join(differ)}: the card says which",) if differ else ()
     return identity, told
 

@@ -10,7 +10,7 @@ from cluster.span import Span
 from etl import metadata
 from etl.private import is_inside
 from etl.shards import Shard
-from etl.steps.anatomy import check_parts
+from etl.steps import anatomy
 from schemas.dataset import DatasetVersion, split_reference, versions
 from schemas.errors import RadforgeError
 from schemas.recipe import EtlRecipe
@@ -31,6 +31,7 @@ class Order:
     workers: Span | None = None
     site: Site | None = None
     shard: Shard | None = None
+    corrections: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Built:
 
 def check(order: Order) -> None:
     """What is wrong with the order itself. Raises RadforgeError."""
-    problems = check_parts(order.recipe.anatomy.keep) + metadata.check(order.recipe.metadata.keep)
+    problems = anatomy.check(order.recipe.anatomy) + metadata.check(order.recipe.metadata.keep)
     if problems:
         raise RadforgeError.of(problems)
     for path in order.archives:
@@ -68,6 +69,9 @@ def check(order: Order) -> None:
     for path in order.archives:
         if order.private is not None and path.is_dir() and is_inside(order.private, path):
             raise RadforgeError("must not lie inside the archive", f"--private {order.private}", expected="another folder")
+    for path in order.corrections:
+        if not path.is_file():
+            raise RadforgeError("no such file", f"--corrections {path}", expected="what `etl review` wrote")
     if order.crosswalk is not None and order.crosswalk.is_dir():
         raise RadforgeError("is a folder", f"--crosswalk {order.crosswalk}", expected="a file to write")
     if order.crosswalk is not None and order.crosswalk.suffix not in {".csv", ".parquet"}:

@@ -11,7 +11,9 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from etl import metadata, vocabulary
+from etl.corrections import Lines
 from etl.deidentify import Key, Pseudonyms, pseudonyms
+from etl.header_texts import HeaderTexts
 from etl.label_join import LabelMatch, join
 from etl.labels import Labels
 from etl.splits import split_of
@@ -32,6 +34,7 @@ class Film(NamedTuple):
     columns: Mapping[str, Any]
     body_part: str | None = None
     twin_of: str = ""  # instance_id shared with other files: the first that can be read wins
+    corrections: Lines = ()  # what people said of its pictures
 
 
 @dataclass(frozen=True)
@@ -98,16 +101,26 @@ class Part:
     match: LabelMatch
 
 
-def plan_part(instances: Iterable[Instance], recipe: EtlRecipe, key: Key, labels: Labels | None = None) -> Part:
+def plan_part(
+    instances: Iterable[Instance],
+    recipe: EtlRecipe,
+    key: Key,
+    labels: Labels | None = None,
+    corrections: Mapping[str, Lines] | None = None,
+    texts: HeaderTexts | None = None,
+) -> Part:
     """Judge each header, in the order: readable, DICOMDIR, image, modality, size of the study, anatomy.
 
     What belongs together (`etl.partitions`) must come together, in any order. Instances are grouped by StudyInstanceUID
     wherever their files lie; files that share a SOPInstanceUID are put into one task so that their pixels can be compared.
+    `corrections`: by source_id, what people said of the file's pictures. `texts` counts the headers' texts where asked for.
     """
     ordered = sorted(instances, key=lambda instance: instance.source.name)
     ids = [pseudonyms(key, instance) for instance in ordered]
     labels = labels or Labels()
     fates = _judge(ordered, ids, recipe)
+    if texts is not None:
+        texts.add(ordered, ids, fates)
     order = _acquired_order(ordered, ids)
     label_of, match = join(labels, ordered, ids, fates)
     drops, failures, films = [], [], []
@@ -131,7 +144,7 @@ def plan_part(instances: Iterable[Instance], recipe: EtlRecipe, key: Key, labels
         films.append((instance, id_, columns))
     known = [id_ for id_, instance in zip(ids, ordered, strict=True) if instance.study_instance_uid]
     return Part(
-        tasks=_tasks(films),
+        tasks=_tasks(films, corrections or {}),
         drops=tuple(drops),
         failures=tuple(failures),
         files=len(ordered),
@@ -229,7 +242,9 @@ def _acquired_order(instances: Sequence[Instance], ids: Sequence[Pseudonyms]) ->
     }
 
 
-def _tasks(films: Sequence[tuple[Instance, Pseudonyms, dict[str, Any]]]) -> tuple[StudyTask, ...]:
+def _tasks(
+    films: Sequence[tuple[Instance, Pseudonyms, dict[str, Any]]], corrections: Mapping[str, Lines]
+) -> tuple[StudyTask, ...]:
     shared = {id_ for id_, n in Counter(ids.instance_id for _, ids, _ in films).items() if n > 1}
     # A twin is compared with the first file of its UID, so it goes where that one goes, even from another study.
     home: dict[str, str] = {}
@@ -238,7 +253,9 @@ def _tasks(films: Sequence[tuple[Instance, Pseudonyms, dict[str, Any]]]) -> tupl
     for instance, ids, columns in films:
         twin = ids.instance_id if ids.instance_id in shared else ""
         study = home.setdefault(ids.instance_id, ids.study_id) if twin else ids.study_id
-        groups[study].append(Film(instance.source, ids.source_id, frames_of(instance), columns, columns["body_part"], twin))
+        said = corrections.get(ids.source_id, ())
+        film = Film(instance.source, ids.source_id, frames_of(instance), columns, columns["body_part"], twin, said)
+        groups[study].append(film)
         weights[study] += round(_weight(instance))
     tasks = [StudyTask(study, tuple(members), float(weights[study])) for study, members in groups.items()]
     return tuple(sorted(tasks, key=lambda task: (-task.weight, task.study_id)))

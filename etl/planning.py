@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 
 from etl import metadata
 from etl.archive.index import Index, instances_in
+from etl.corrections import Corrections
 from etl.crosswalk import CrosswalkFile
 from etl.deidentify import Key
+from etl.header_texts import HeaderTexts
 from etl.label_join import refuse_mixed
 from etl.labels import JoinKey, Labels
 from etl.partitions import INSTANCES, partition
@@ -75,8 +77,12 @@ def make_plan(
     scratch: Scratch,
     size: int = INSTANCES,
     shard: Shard | None = None,
+    corrections: Corrections | None = None,
+    texts: HeaderTexts | None = None,
 ) -> Plan:
     """Decide on every instance of the index, or of one shard of it, about `size` at a time.
+
+    `texts` counts the headers' texts where asked for.
 
     Raises RadforgeError when the labels' splits contradict each other, or the disk fails.
     """
@@ -84,9 +90,10 @@ def make_plan(
     extra = (*label_columns(labels.types), *metadata.columns(recipe.metadata.keep))
     plan = Plan(Work(scratch, extra), CrosswalkFile(scratch), set(labels.rows))
     parts = partition(index, scratch, size, shard)
+    said = corrections.by_source() if corrections else None
     with no_collector():
         for number in range(parts.count):
-            plan.add(plan_part(instances_in(parts.take(number), index.keep), recipe, key, labels))
+            plan.add(plan_part(instances_in(parts.take(number), index.keep), recipe, key, labels, said, texts))
     refuse_mixed(plan.mixed)
     plan.studies_without.sort()
     return plan

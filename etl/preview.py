@@ -12,7 +12,9 @@ from pydicom.uid import UID, UID_dictionary
 from cluster.progress import Reporter
 from etl import derive
 from etl.build import Session
+from etl.corrections import read_corrections
 from etl.deidentify import Key
+from etl.header_texts import HeaderTexts
 from etl.labels import read_labels
 from etl.order import Order, check, version_source
 from etl.planning import Plan
@@ -23,12 +25,14 @@ from etl.workers import Workers
 from schemas.dataset import DatasetVersion
 
 
-def preview(order: Order, say: Reporter) -> dict[str, Any]:
+def preview(order: Order, say: Reporter, texts: HeaderTexts | None = None) -> dict[str, Any]:
     """Files, studies, formats, body parts, what would be left out by header, and the work that remains.
 
+    `texts` counts the headers' texts where asked for; a dataset version has none.
     Raises RadforgeError for a wrong order. Uses the index and the key of the dataset where there are any.
     """
     check(order)
+    read_corrections(order.corrections)
     source = version_source(order.archives)
     # An index of its own that goes with the preview: a plan writes nothing beside the dataset.
     with ExitStack() as stack:
@@ -38,7 +42,8 @@ def preview(order: Order, say: Reporter) -> dict[str, Any]:
             return _of_version(source, order, scratch)
         labels = read_labels(order.labels) if order.labels else None
         session = Session(order, private, scratch, Workers(order, stack, say), say)
-        return _of_archive(plan_archive(session, walk(order, say), Key(b"a plan shows no id"), labels), order)
+        key = Key(b"a plan shows no id")
+        return _of_archive(plan_archive(session, walk(order, say), key, labels, texts=texts), order)
 
 
 def _of_version(source: DatasetVersion, order: Order, scratch: Scratch) -> dict[str, Any]:

@@ -18,14 +18,18 @@ import numpy as np
 
 from etl.archive.containers import read_bytes
 from etl.archive.dicom_reading import Unreadable
+from etl.corrected import Said, after_step, said_of, settled
+from etl.doubts import doubts
+from etl.metal import metal_of_limb
 from etl.picture_store import PictureStore, image_id_of
 from etl.pixels.film import Film as Decoded
 from etl.pixels.film import read_film
 from etl.plan import Film, StudyTask
 from etl.steps import STEPS
 from etl.study import Drop, Failure, Frame, Row, StudyOutcome
+from etl.suspect import body_part_suspect
 from schemas.errors import RadforgeError
-from schemas.recipe import EtlRecipe
+from schemas.recipe import EtlRecipe, Review
 
 # What a modality shows when the header does not say: no limb, so nothing is cut or turned by guess.
 SHOWN_BY = {"MG": "breast", "PX": "jaw_region", "IO": "jaw_region", "XA": "abdomen", "RF": "abdomen"}
@@ -116,20 +120,29 @@ def _frame(
         padding=decoded.frame.padding,
         body_part=film.body_part or SHOWN_BY.get(str(film.columns.get("modality"))),
     )
-    leaves = list(apply_steps([start], recipe, clock))
-    columns = {**film.columns, **decoded.facts, "frame_index": frame_index}
+    suspect = body_part_suspect(start)
+    leaves = list(apply_steps([start], recipe, clock, said_of(film.corrections, frame_index)))
+    columns = {**film.columns, **decoded.facts, "frame_index": frame_index, "body_part_suspect": suspect}
     columns["header_problems"] = sorted({*film.columns["header_problems"], *decoded.facts["header_problems"]})
     if film.columns.get("burned_in_annotation") is not None:
         columns["burned_in_annotation"] = film.columns["burned_in_annotation"]
     if any(isinstance(leaf, Frame) for leaf in leaves):
         columns |= store.preview(instance_id, frame_index, decoded.frame.pixels)
-    write_leaves(leaves, columns, instance_id, store, outcome)
+    write_leaves(leaves, columns, instance_id, recipe.review, store, outcome)
     clock.lap("encode")
 
 
-def apply_steps(frames: Sequence[Frame], recipe: EtlRecipe, clock: Clock | None = None) -> Iterator[Frame | Drop]:
-    """The recipe's steps in their order; a step may cut a frame into several. Leaves come in reading order."""
+def apply_steps(
+    frames: Sequence[Frame], recipe: EtlRecipe, clock: Clock | None = None, said: Said | None = None
+) -> Iterator[Frame | Drop]:
+    """The recipe's steps in their order; a step may cut a frame into several. Leaves come in reading order.
+
+    What people said of the film stands above what a step decides of it.
+    """
     leaves: list[Frame | Drop] = list(frames)
+    deciding = [name for name in recipe.steps if name not in {"anatomy", "resize"}]
+    if said is not None and not deciding:
+        leaves = settled(leaves, recipe, said)
     for name in recipe.steps:
         step = STEPS.get(name)
         if step is None:
@@ -140,8 +153,12 @@ def apply_steps(frames: Sequence[Frame], recipe: EtlRecipe, clock: Clock | None 
                 after.append(leaf)
                 continue
             result = step(leaf, getattr(recipe, name))
+            if said is not None and not isinstance(result, Drop):
+                result = after_step(name, leaf, result, recipe, said)
             after += [result] if isinstance(result, Drop) else result
         leaves = after
+        if said is not None and deciding and name == deciding[-1]:
+            leaves = settled(leaves, recipe, said)  # before it is resized: a turned film has another shape
         if clock:
             clock.lap(name)
     yield from leaves
@@ -151,6 +168,7 @@ def write_leaves(
     leaves: Sequence[Frame | Drop],
     columns: Mapping[str, Any],
     instance_id: str,
+    review: Review,
     store: PictureStore,
     outcome: StudyOutcome,
 ) -> None:
@@ -167,6 +185,10 @@ def write_leaves(
             "region_count": len(leaves),
             "transform": [float(v) for v in leaf.transform],
         }
+        row["corrected"] = leaf.done.get("corrected")
+        # What somebody has seen as it is now needs no second look.
+        row["review_reasons"] = reasons = [] if leaf.done.get("review") is False else doubts(row, review)
+        row["review"] = bool(reasons)
         if len(leaves) > 1:
             row["laterality"] = None  # the header speaks of the film; which of its limbs is left it does not say
         outcome.records.append(row | _spacing(leaf, columns))
@@ -182,6 +204,7 @@ def _measures(frame: Frame) -> Row:
         "bits": 8 * frame.pixels.dtype.itemsize,
         "mean": round(float(mean[0, 0]) / frame.white, 8),
         "std": round(float(std[0, 0]) / frame.white, 8),
+        "metal_fraction": metal_of_limb(frame),
     }
 
 

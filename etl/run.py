@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -20,8 +21,10 @@ from etl import crosswalk, derive, store
 from etl.archive.listing import Listing, list_files
 from etl.archive.scan import scan
 from etl.build import Job, Session, build
+from etl.corrections import Corrections, read_corrections
 from etl.crosswalk import save_private, write_crosswalk
 from etl.deidentify import Key, read_key
+from etl.header_texts import HeaderTexts
 from etl.identity import identity_of, labels_digest, request_of
 from etl.labels import Labels, read_labels
 from etl.order import Built, Order, check, version_source
@@ -46,6 +49,7 @@ def run(order: Order, say: Reporter) -> Built:
     source = version_source(order.archives)
     private = Private.beside(order.out, order.private)
     labels = read_labels(order.labels) if order.labels else None
+    corrections = read_corrections(order.corrections) or None
     found = walk(order, say) if source is None else Listing.empty()
     if order.key is not None:
         read_key(order.key)
@@ -57,20 +61,27 @@ def run(order: Order, say: Reporter) -> Built:
     with store.lock(order.out), ExitStack() as stack:
         scratch = stack.enter_context(Scratch.beside(private, order.out))
         session = Session(order, private, scratch, Workers(order, stack, say), say)
-        return _from_archive(session, found, labels) if source is None else _from_version(session, source)
+        if source is None:
+            built = _from_archive(session, found, labels, corrections)
+        else:
+            built = _from_version(session, source, corrections)
+        return _with_unmet(built, corrections, session)
 
 
-def _from_archive(session: Session, found: Listing, labels: Labels | None) -> Built:
+def _from_archive(session: Session, found: Listing, labels: Labels | None, corrections: Corrections | None) -> Built:
     order, private = session.order, session.private
     key = private.key(order.key, order.out, bool(versions(order.out)))
     _warn_of_other_key(session, key)
-    identity = identity_of(order.recipe, key.fingerprint, labels_digest(labels, key), shard=order.shard)
+    if corrections is not None:
+        corrections.check_key(key.fingerprint)
+    said = labels_digest(labels, key)
+    identity = identity_of(order.recipe, key.fingerprint, said, shard=order.shard, corrections=corrections)
     request = request_of(identity, ((file.name, file.size, file.mtime_ns) for file in found))
     record = _record_of(session, request)
     kept = private.crosswalk_file(record.version) if record else None
     if record is not None and kept is not None and kept.exists() and not record.unread:
         return _already(session, record)
-    plan = plan_archive(session, found, key, labels)
+    plan = plan_archive(session, found, key, labels, corrections)
 
     def publish(version: str, tables: Tables) -> None:
         kept = private.crosswalk_file(version)
@@ -100,18 +111,34 @@ def _check_source(order: Order) -> None:
     derive.check_recipe(order.recipe)
 
 
-def _from_version(session: Session, source: DatasetVersion) -> Built:
+def _from_version(session: Session, source: DatasetVersion, corrections: Corrections | None) -> Built:
     order = session.order
     inherited = derive.inherited(source)
-    identity = identity_of(order.recipe, inherited["key_fingerprint"], inherited["labels"], source.version)
+    if corrections is not None:
+        corrections.check_key(inherited["key_fingerprint"])
+    identity = identity_of(
+        order.recipe, inherited["key_fingerprint"], inherited["labels"], source.version, corrections=corrections
+    )
     request = request_of(identity, [])
     record = _record_of(session, request)
     if record is not None:
         return _already(session, record)
-    work = derive.plan_from(source, order.recipe, session.scratch)
+    work = derive.plan_from(source, order.recipe, session.scratch, corrections)
     session.say.say(f"{work.tasks.frames():,} pictures of {len(work.tasks):,} studies from {source.version}")
     job = Job(request, identity, work, derive.process_pictures, derive.failed_pictures)
     return build(session, job, lambda version, tables: None)
+
+
+def _with_unmet(built: Built, corrections: Corrections | None, session: Session) -> Built:
+    """Corrections that a version does not obey are told, or somebody would believe that it does."""
+    if corrections is None:
+        return built
+    lost, all_ = corrections.unmet(tables_in(built.folder)), len(corrections.lines)
+    session.say.say(f"corrections: {all_ - lost:,} of {all_:,} are followed")
+    if not lost or session.order.shard is not None:  # those of other shards are followed there
+        return built
+    what = "their film is not in it, was left out before, or gives another number of pictures"
+    return replace(built, warnings=(*built.warnings, f"{lost:,} of {all_:,} corrections could not be followed: {what}"))
 
 
 def walk(order: Order, say: Reporter) -> Listing:
@@ -132,8 +159,15 @@ def _warn_of_other_key(session: Session, key: Key) -> None:
         session.say.warn(f"the newest version {newest} was made with another key: no id of the two can be compared")
 
 
-def plan_archive(session: Session, found: Listing, key: Key, labels: Labels | None) -> Plan:
-    """Read the headers and decide. Raises RadforgeError on contradicting splits."""
+def plan_archive(
+    session: Session,
+    found: Listing,
+    key: Key,
+    labels: Labels | None,
+    corrections: Corrections | None = None,
+    texts: HeaderTexts | None = None,
+) -> Plan:
+    """Read the headers and decide; `texts` counts their texts where asked for. Raises RadforgeError on contradicting splits."""
     recipe, scratch, began = session.order.recipe, session.scratch, time.monotonic()
     with session.say.stage("headers", len(found), "files") as stage:
         index = scan(found, session.private.index_file, recipe.metadata.keep, session.workers, stage.advance, scratch)
@@ -141,7 +175,7 @@ def plan_archive(session: Session, found: Listing, key: Key, labels: Labels | No
     give_back()
     session.seconds["scan"] = time.monotonic() - began
     began = time.monotonic()
-    plan = make_plan(index, recipe, key, labels, scratch, shard=session.order.shard)
+    plan = make_plan(index, recipe, key, labels, scratch, shard=session.order.shard, corrections=corrections, texts=texts)
     give_back()
     session.seconds["plan"] = time.monotonic() - began
     return plan

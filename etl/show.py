@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from cluster.show import as_json, line, many, rows, table
 
 __all__ = ["as_json", "line", "rows", "table"]
 
+_CHANGED = 20  # films that `diff` names on a terminal
 _ROWS = (("record", "picture"), ("drop", "drop"), ("failure", "failure"))
 
 
@@ -82,6 +84,11 @@ def answer(result: Any, json: bool, totals: bool) -> None:
         table(("total", "rows"), list(result.totals.items()))
 
 
+def report(made: Any) -> None:
+    """Where the page lies, and how much of the version it shows."""
+    line(f"{made.path}: {made.shown:,} of {many(made.pictures, 'picture')} shown, {made.bytes / 1e6:.1f} MB; opens from disk")
+
+
 def damages(version: Any, found: Sequence[Any], json: bool) -> None:
     """What `verify` found."""
     if json:
@@ -127,6 +134,7 @@ def difference(value: Any, json: bool) -> None:
                 "b": value.b,
                 "films": value.films,
                 "fates": value.fates,
+                "changed": value.changed,
                 "identity": {key: list(pair) for key, pair in value.identity.items()},
             }
         )
@@ -135,9 +143,28 @@ def difference(value: Any, json: bool) -> None:
         line("the two were made with different keys: no id of one can be found in the other (`etl run --key FILE` shares one)")
         line()
     table(("films", "number"), list({**value.films, **value.fates}.items()))
+    if value.changed:
+        line()
+        shown = [[", ".join(v) if isinstance(v, list) else v for v in film.values()] for film in value.changed[:_CHANGED]]
+        table(("source_id", "frame_index", value.a, value.b, "corrected by people"), shown)
+        if len(value.changed) > _CHANGED:
+            line(f"and {len(value.changed) - _CHANGED:,} more: --json has all")
     if value.identity:
         line()
         table(("setting", value.a, value.b), [(key, str(a), str(b)) for key, (a, b) in value.identity.items()])
+
+
+def review_page(url: str) -> None:
+    """Where the page is: written out at once, also into a pipe."""
+    line(url)
+    sys.stdout.flush()
+
+
+def reviewed(counts: Mapping[str, int], file: Path) -> None:
+    """What a sitting leaves."""
+    line(", ".join(f"{count:,} {kind}" for kind, count in counts.items()) or "nothing decided")
+    if counts:
+        line(f"the next version: etl run ARCHIVE --out DATASET --corrections {file}")
 
 
 def explanation(value: Mapping[str, Any], out: Path | None, json: bool) -> None:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from urllib.parse import unquote_to_bytes
 
 UNKNOWN_LETTER = "?"
 
 _ESCAPES = re.compile(r"\x1b[\x20-\x2f]*[\x30-\x7e]")  # ISO 2022 code extension, left in the text by a poor decoder
+_PERCENT = re.compile(r"(?:%[89A-F][0-9A-F])+")  # a letter as a web page sends it
 _CONTROLS = re.compile(r"[\x80-\x9f]")
 _ELISION = re.compile(r"\b[dl]['’´`](?=\w)", re.IGNORECASE)  # l'épaule, d'avant-bras, dell'anca keeps its own word
 _OURS = "áéíóúàèìòùâêîôûäëïöüãõñçøåßœæªº¡¿·ÁÉÍÓÚÀÈÌÒÙÂÊÎÔÛÄËÏÖÜÃÕÑÇØÅŒÆ"  # letters of the languages we read
@@ -28,6 +30,8 @@ _NO_DECOMPOSITION = str.maketrans({"ø": "o", "ł": "l", "æ": "ae", "œ": "oe",
 def repair(text: str) -> str:
     """The text with wrongly decoded characters mended where that is certain (ftfy), and escapes removed."""
     text = _ESCAPES.sub("", text)
+    if "%" in text:
+        text = _PERCENT.sub(lambda letters: unquote_to_bytes(letters[0]).decode("latin-1"), text)  # UTF-8 is mended below
     if not text.isascii() or "&" in text:
         from ftfy import fix_text  # noqa: PLC0415 - 0.1 s to import, and most archives are ASCII
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from etl.card import identity_in
+from etl.tables import tables_in
 from schemas.dataset import DatasetVersion, newest_version
 from schemas.dataset import versions as whole_versions
 from schemas.errors import RadforgeError
@@ -45,6 +46,8 @@ class Difference:
     identity: dict[str, tuple[Any, Any]]
     films: dict[str, int]
     fates: dict[str, int]
+    changed: list[dict[str, Any]]
+    """The films in both that have another fate or other pictures, and what people corrected of them in B."""
 
 
 def diff(a: DatasetVersion, b: DatasetVersion) -> Difference:
@@ -66,7 +69,35 @@ def diff(a: DatasetVersion, b: DatasetVersion) -> Difference:
         for key in sorted(flat_a.keys() | flat_b.keys())
         if flat_a.get(key) != flat_b.get(key)
     }
-    return Difference(a.version, b.version, identity, films, dict(moves.most_common()))
+    corrected = _corrected(b)
+    changed = [
+        {
+            "source_id": film[0],
+            "frame_index": film[1],
+            "a": _told(fates_a[film]),
+            "b": _told(fates_b[film]),
+            "corrected": corrected.get(film, []),
+        }
+        for film in sorted(both)
+        if fates_a[film] != fates_b[film]
+    ]
+    return Difference(a.version, b.version, identity, films, dict(moves.most_common()), changed)
+
+
+def _told(fate: tuple[str, ...]) -> str:
+    pictures = len(fate) - 1
+    return fate[0] if pictures < 1 else "1 picture" if pictures == 1 else f"{pictures} pictures"
+
+
+def _corrected(version: DatasetVersion) -> dict[tuple[str, int], list[str]]:
+    """What people said of each film of a version otherwise than the steps."""
+    if "corrected" not in tables_in(version.folder)["manifest"].schema.names:
+        return {}  # of an older radforge
+    films: dict[tuple[str, int], list[str]] = {}
+    for row in version.table("manifest", ["source_id", "frame_index", "corrected"]).to_pylist():
+        known = films.setdefault((row["source_id"], row["frame_index"]), [])
+        known += [name for name in row["corrected"] or () if name not in known]
+    return films
 
 
 def _fates(version: DatasetVersion) -> dict[tuple[str, int], tuple[str, ...]]:

@@ -26,7 +26,10 @@ _LIFESPAN = 130  # years; an age above is a typing error
 _LISTS: dict[str, Any] = tomllib.loads((files("etl") / "vocabulary.toml").read_text("utf-8"))
 _SIDES = {word: side for side, entry in _LISTS["laterality"].items() for word in entry["words"]}
 _SIDES_ALONE = {word: side for side, entry in _LISTS["laterality"].items() for word in entry["alone"]}
-_VIEWS: Phrases = {words(phrase): view for view, entry in _LISTS["view"].items() for phrase in [view, *entry["words"]]}
+_VIEWS: dict[tuple[str, ...], str] = {
+    words(phrase): view for view, entry in _LISTS["view"].items() for phrase in [view, *entry["words"]]
+}
+_VIEWS |= {words(phrase): "" for phrase in _LISTS["views_unclear"]}
 _MANUFACTURERS: Phrases = {
     words(phrase): name for name, phrases in _LISTS["manufacturer"].items() for phrase in [name, *phrases]
 }
@@ -90,7 +93,7 @@ def view_position(text: str) -> str | None:
 def view_of(text: Sequence[str]) -> str | None:
     """`view_position` of a text that is in words already."""
     named = set(_listed(text, _VIEWS))
-    return named.pop() if len(named) == 1 else None
+    return (named.pop() or None) if len(named) == 1 else None
 
 
 @lru_cache(maxsize=_VALUES)

@@ -76,6 +76,8 @@ def as_toml(model: BaseModel, *, only_set: bool = False) -> str:
 
 def _toml(value: Any) -> str:
     # JSON's text, numbers, booleans and lists are TOML's too, where they hold no null and no table.
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key, ensure_ascii=False)} = {_toml(item)}" for key, item in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False)
 
 

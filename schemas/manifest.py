@@ -70,6 +70,7 @@ MANIFEST: tuple[Column, ...] = (
     Column("body_part_code", pa.string(), "SNOMED CT code of that part (DICOM CID 4031)."),
     Column("body_part_score", pa.float64(), "How alike the header's word and the vocabulary's are, 0..100."),
     Column("body_part_source", pa.string(), "Keyword of the header field the part was recognised in."),
+    Column("body_part_suspect", pa.bool_(), "Whether the film shows a chest though its tag names a limb; null for other tags."),
     Column("body_part_ambiguous", pa.list_(pa.string()), "Other parts that the header names with equal right."),
     Column("laterality", pa.string(), "L, R, B (both) or U (unpaired)."),
     Column("view_position", pa.string(), "(0018,5101) View Position, a Defined Term."),
@@ -87,11 +88,19 @@ MANIFEST: tuple[Column, ...] = (
     Column("window_width", pa.float64(), "Width of the window that was applied."),
     Column("inverted", pa.bool_(), "The grey sense was turned after the header's own word was followed."),
     Column("inversion_score", pa.float64(), "Evidence of the inversion step that air was bright."),
+    Column("split_score", pa.float64(), "How sure the splitting step is of the number of limbs on its film, 0..1."),
     Column("rotation_deg", pa.float64(), "Counter-clockwise turn applied to the picture, in degrees."),
     Column(
         "rotation_confidence",
         pa.float64(),
         "How sure the rotation step is that the picture is upright, 0..1.",
+    ),
+    Column("review", pa.bool_(), "Whether a decision is less sure than the recipe's [review] below: somebody should look."),
+    Column("review_reasons", pa.list_(pa.string()), "Which decisions: inversion, split, rotation, body_part."),
+    Column(
+        "corrected",
+        pa.list_(pa.string()),
+        "What people said of it: inversion, rotation, split (set otherwise than the steps did), confirmed.",
     ),
     _required(
         "transform",
@@ -100,6 +109,7 @@ MANIFEST: tuple[Column, ...] = (
     ),
     Column("mean", pa.float64(), "Mean grey of the picture's exposed pixels, 0..1."),
     Column("std", pa.float64(), "Standard deviation of them, 0..1."),
+    Column("metal_fraction", pa.float64(), "Share of the limb that is metal (plates, wires), 0..1; null where none is sought."),
     Column(
         "header_problems",
         pa.list_(pa.string()),
@@ -141,6 +151,7 @@ DROP_REASONS: Mapping[str, str] = {
     "duplicate": "the same SOPInstanceUID with the same pixels as an earlier file",
     "conflicting_duplicate": "the same SOPInstanceUID as an earlier file, with other pixels",
     "region_too_small": "a picture or region too small to be of use",
+    "rejected": "somebody looked at the picture and left it out (`etl run --corrections`)",
 }
 
 FAILURE_STAGES: Mapping[str, str] = {

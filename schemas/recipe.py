@@ -38,6 +38,14 @@ class Pixels(Settings):
     """Without a usable window: the percentile that becomes white."""
 
 
+class Review(Settings):
+    """Which pictures somebody should look at: the column `review`."""
+
+    below: float = Field(default=0.7, ge=0, le=1)
+    """A picture is marked when a decision about it is less sure than this: 0.5 is a guess, 1 is certain, 0 marks
+    none."""
+
+
 class Metadata(Settings):
     """More columns from the header."""
 
@@ -88,6 +96,7 @@ class EtlRecipe(Settings):
     otsu_split: OtsuSplit = OtsuSplit()
     pca_rotation: PcaRotation = PcaRotation()
     resize: Resize = Resize()
+    review: Review = Review()
     metadata: Metadata = Metadata()
     splits: Splits = Splits()
     limits: Limits = Limits()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Settings(BaseModel):
@@ -26,6 +26,18 @@ class Anatomy(Settings):
     """How alike (0..100) a misspelt word must be to a word of the vocabulary to count as it: 100 less the
     share of letters changed, lost, added or swapped. 80 forgives one in 5 to 9 letters (in a description half as
     much); shorter words are never guessed."""
+    words: dict[str, tuple[str, ...]] = {}
+    """More names of body parts, a list by vocabulary name: `wrist = ["MONYECA", "RX2041"]`. They go before the shipped
+    ones; a text with a number in it is a code and found as it stands. `etl plan` shows what is not understood yet.
+    The recipe stands in the version's card: nobody's name belongs here."""
+    ignore: tuple[str, ...] = ()
+    """Texts that name no part wherever they stand, though a part's name is in them: `"ARM TROLLEY"`."""
+
+    @field_validator("words")
+    @classmethod
+    def _sorted(cls, words: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """The order in which names are listed makes no other dataset."""
+        return {part: tuple(sorted(set(words[part]))) for part in sorted(words)}
 
 
 class Inversion(Settings):
@@ -70,11 +82,11 @@ class PcaRotation(Settings):
     method: Literal["robust", "thesis"] = "robust"
     """`robust` resolves the sign and up/down; `thesis` is the unsigned arccos of the first principal
     component."""
-    dead_band_deg: float = Field(default=2.0, ge=0, le=90)
+    dead_band_deg: float = Field(default=1.0, ge=0, le=90)
     """Turns smaller than this many degrees are not applied."""
     min_elongation: float = Field(default=1.2, ge=1)
     """`robust`: axis ratio below which a part has no axis to speak of and is left as it is."""
-    min_up_down_confidence: float = Field(default=0.6, ge=0.5, le=1)
+    min_up_down_confidence: float = Field(default=0.55, ge=0.5, le=1)
     """`robust`: how sure (0.5 is a guess) the step must be that the far end is below before it turns a film
     round."""
     kernel: float = Field(default=0.01, gt=0, le=0.2)

@@ -7,11 +7,16 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from etl.phantom.tissue import Grey, Mask, Placement, Points, bone, fill, soft_tissue
 
+Implant = tuple[Points, ...]
+"""A piece of metal (mm): its outline, then its holes."""
+
 DRAWN_PX = 900  # longest side that anatomy is drawn at; larger films are enlarged from that
 _CONTRAST = 1.5  # of the logarithmic film: grey = 1 - exp(-_CONTRAST * attenuation)
+_METAL = 1.3  # grey of an implant, whatever its depth: nothing gets through, and most windows end below it
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Body:
     cavities: tuple[Points, ...] = ()
     fracture: Fracture | None = None
     mimic: Fracture | None = None  # a harmless line, across another bone than the fracture
+    implants: tuple[Implant, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,14 +74,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Film:
-    """What was drawn. `pixels` float32 (rows, columns) 0..1, 0 = air, noise-free; `limb` bool, True on
-    flesh.
+    """What was drawn. `pixels` float32 (rows, columns) 0..1, 0 = air, metal above 1, noise-free; `limb` bool,
+    True on flesh; `metal` bool, True on implants, None without any.
     """
 
     pixels: Grey
     limb: Mask
     parts: tuple[Part, ...]
     fracture_xy: tuple[float, float] | None = None  # pixels
+    metal: Mask | None = None
 
 
 def wrap_deg(angle: float) -> float:
@@ -99,6 +106,20 @@ def render(body: Body, place: Placement, shape: tuple[int, int]) -> tuple[Grey, 
     return attenuation, mask
 
 
+def metal_of(body: Body, place: Placement, shape: tuple[int, int]) -> Grey | None:
+    """How much of each pixel an implant covers, float32 (rows, columns) 0..1; None for a body without implants."""
+    if not body.implants:
+        return None
+    solid = np.maximum.reduce([_solid(implant, place, shape) for implant in body.implants])
+    soft = cv2.GaussianBlur(solid, (0, 0), max(0.12 * place.scale, 0.4))
+    return np.asarray(soft, np.float32) / np.float32(255)
+
+
+def with_metal(pixels: Grey, cover: Grey | None) -> Grey:
+    """A film's greys with metal where it covers them."""
+    return pixels if cover is None else np.asarray(pixels + (_METAL - pixels) * cover, np.float32)
+
+
 def tone(attenuation: Grey) -> Grey:
     """Grey of the film 0..1 (0 = air) for an attenuation: bright bone without ever clipping."""
     return np.asarray(1 - np.exp(-_CONTRAST * attenuation), np.float32)
@@ -114,7 +135,8 @@ def film_of(body: Body, place: Placement, shape: tuple[int, int]) -> Film:
         x, y = place(np.array([body.fracture.at]))[0]
         fracture = (float(x), float(y))
     part = Part(box_of(mask), wrap_deg(place.tilt_deg))
-    return Film(tone(attenuation), mask, (part,), fracture)
+    cover = metal_of(body, place, shape)
+    return Film(with_metal(tone(attenuation), cover), mask, (part,), fracture, None if cover is None else cover > 0.5)
 
 
 def box_of(mask: Mask) -> tuple[int, int, int, int]:
@@ -123,6 +145,13 @@ def box_of(mask: Mask) -> tuple[int, int, int, int]:
     if rows.size == 0:
         return (0, 0, 0, 0)
     return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+
+
+def _solid(implant: Implant, place: Placement, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    solid = fill(shape, place(implant[0]))
+    for hole in implant[1:]:
+        solid &= ~fill(shape, place(hole))
+    return solid
 
 
 def _add(attenuation: Grey, part: Bone, place: Placement) -> None:

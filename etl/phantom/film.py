@@ -72,12 +72,13 @@ class Exposure:
 @dataclass(frozen=True)
 class Exposed:
     """A film as stored: uint16 values and the truth, its boxes cut to what the collimator and the frame
-    left.
+    left. `metal_fraction`: share of the visible limb that is metal; None for films drawn without implants.
     """
 
     stored: Stored
     parts: tuple[Part, ...]
     fracture_xy: tuple[float, float] | None
+    metal_fraction: float | None = None
 
 
 def expose(film: Film, exposure: Exposure, seed: tuple[int, ...]) -> Exposed:
@@ -112,7 +113,8 @@ def expose(film: Film, exposure: Exposure, seed: tuple[int, ...]) -> Exposed:
         visible &= inside
     if exposure.monochrome1 != exposure.wrong_polarity:
         stored = np.asarray(((1 << exposure.bits) - 1) - stored, np.uint16)
-    return Exposed(stored, tuple(_cut(part, visible) for part in film.parts), film.fracture_xy)
+    share = None if film.metal is None else float((film.metal & visible).sum() / max(visible.sum(), 1))
+    return Exposed(stored, tuple(_cut(part, visible) for part in film.parts), film.fracture_xy, share)
 
 
 def _cut(part: Part, visible: Mask) -> Part:

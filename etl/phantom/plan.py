@@ -44,6 +44,7 @@ class FilmPlan:
     exposure: Exposure
     mimic: bool = False  # a harmless line is on the film
     bold: bool = False  # its lines are drawn for small films (lines.py)
+    implant: tuple[int, ...] | None = None  # seed of the metal in the wrist (implants.py), the same for all films of a study
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class StudyPlan:
     label: int | None = None
     split: str | None = None
     axial: bool = False
+    mistagged: bool = False  # the header says wrist, the films show `body_part`
 
 
 def uid(seed: int, *what: object) -> str:
@@ -96,7 +98,16 @@ def plan(wish: Mixture) -> list[StudyPlan]:
         studies.append(_study(wish, number, who, OTHER_PARTS[extra % len(OTHER_PARTS)], 0))
     if wish.studies >= rates.AXIAL_FROM:
         studies.append(_axial(wish, wish.studies + others))
-    return studies
+    first = wish.studies + others + 1
+    return studies + [_mistagged(wish, first + extra) for extra in range(round(wish.mistagged * wish.studies))]
+
+
+def _mistagged(wish: Mixture, number: int) -> StudyPlan:
+    """An unlabelled study of the chest whose header says wrist."""
+    who = person(np.random.default_rng([wish.seed, 3, number]), number)
+    study = _study(wish, number, who, "chest", 0)
+    text = part_text(np.random.default_rng([wish.seed, 11, number]), "wrist", number, False, False)
+    return replace(study, part_text=text, mistagged=True)
 
 
 def _labels(wish: Mixture) -> list[int]:
@@ -154,6 +165,7 @@ def _study(wish: Mixture, number: int, who: Person, body_part: str, positive: in
         broken_films(np.random.default_rng([wish.seed, 8, number]), wish, count, int(rng.integers(count))) if positive else ()
     )
     mimics = mimic_films(np.random.default_rng([wish.seed, 9, number]), wish, count) if body_part == "wrist" else ()
+    implant = _implant(wish, number, positive) if body_part == "wrist" else None
     shared = _Shared(
         body_part,
         rows=rates.SMALL_ROWS if small else rates.LARGE_ROWS if large else float(rng.uniform(*rates.ROWS)),
@@ -170,6 +182,7 @@ def _study(wish: Mixture, number: int, who: Person, body_part: str, positive: in
             number=index + 1,
             fracture=index in broken,
             mimic=index in mimics,
+            implant=implant,
         )
         for index in range(count)
     )
@@ -190,6 +203,14 @@ def _study(wish: Mixture, number: int, who: Person, body_part: str, positive: in
         syntax=syntax,
         films=films,
     )
+
+
+def _implant(wish: Mixture, number: int, positive: int) -> tuple[int, ...] | None:
+    """The seed of a study's metal, at the rate of its class; from random numbers of its own."""
+    seed = (wish.seed, 10, number)
+    with_fracture, without = wish.implants
+    rate = with_fracture if positive else without
+    return (*seed, 1) if np.random.default_rng(seed).random() < rate else None
 
 
 def _film_count(rng: Rng, wish: Mixture) -> int:

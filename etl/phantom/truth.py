@@ -18,7 +18,9 @@ TRUTH_COLUMNS = (
     "parts", "part_boxes", "part_tilts_deg", "tilt_deg", "upside_down", "fracture", "fracture_x",
     "fracture_y",
 )  # fmt: skip
-TRAINING_COLUMNS = (*TRUTH_COLUMNS, "mimic")  # of archives to train on: whether a harmless line is on the film
+TRAINING_COLUMNS = (*TRUTH_COLUMNS, "mimic")
+MORE_COLUMNS = ("mimic", "metal_fraction", "mistagged")  # each only where it was asked for
+"""Whether a harmless line is on the film; the share of the limb that is metal; whether the header names another part."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Row:
     fracture: bool | None = None
     fracture_xy: tuple[float, float] | None = None
     mimic: bool | None = None
+    metal_fraction: float | None = None
+    mistagged: bool | None = None
     pixels: str = ""
 
 
@@ -47,19 +51,20 @@ def film_row(path: str, study: StudyPlan, film: FilmPlan, exposed: Exposed | Non
     row = Row(
         path, study.study_instance_uid, film.sop_instance_uid, fate, reason, study.body_part,
         film.exposure.wrong_polarity, upside_down=film.upside_down, fracture=film.fracture, mimic=film.mimic,
-        pixels=film.sop_instance_uid,
+        mistagged=study.mistagged, pixels=film.sop_instance_uid,
     )  # fmt: skip
     if exposed is None:
         return row
     tilts = tuple(part.tilt_deg for part in exposed.parts)
     boxes = tuple(part.box for part in exposed.parts)
-    return replace(row, boxes=boxes, tilts_deg=tilts, fracture_xy=exposed.fracture_xy)
+    metal = exposed.metal_fraction or 0.0
+    return replace(row, boxes=boxes, tilts_deg=tilts, fracture_xy=exposed.fracture_xy, metal_fraction=metal)
 
 
 def _fate(study: StudyPlan) -> tuple[str, str]:
     if study.axial:
         return "drop", "study_too_large"
-    if study.body_part != "wrist" or not study.part_text.named:
+    if (study.body_part != "wrist" and not study.mistagged) or not study.part_text.named:
         return "drop", "anatomy"
     return "record", ""
 
@@ -79,11 +84,12 @@ def settled(rows: Iterable[Row]) -> list[Row]:
 
 
 def write_truth(path: Path, rows: Sequence[Row], columns: Sequence[str] = TRUTH_COLUMNS) -> None:
-    """truth.csv, UTF-8, one row per file and frame in the order given; `columns` of TRAINING_COLUMNS."""
+    """truth.csv, UTF-8, one row per file and frame in the order given; `columns` of TRUTH_COLUMNS and
+    MORE_COLUMNS."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(dict(zip(TRAINING_COLUMNS, _cells(row), strict=True)) for row in rows)
+        writer.writerows(dict(zip((*TRUTH_COLUMNS, *MORE_COLUMNS), _cells(row), strict=True)) for row in rows)
 
 
 def write_labels(path: Path, studies: Sequence[StudyPlan]) -> int:
@@ -108,6 +114,7 @@ def _cells(row: Row) -> list[object]:
         _flag(row.inverted), len(row.boxes), json.dumps([list(box) for box in row.boxes]),
         json.dumps([round(tilt, 2) for tilt in row.tilts_deg]), single, _flag(row.upside_down),
         _flag(row.fracture), x, y, _flag(row.mimic),
+        "" if row.metal_fraction is None else f"{row.metal_fraction:.5f}", _flag(row.mistagged),
     ]  # fmt: skip
 
 

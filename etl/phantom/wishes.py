@@ -21,6 +21,11 @@ class Mixture:
     splits: tuple[int, int, int] | None
     visible: str | None = None  # of VISIBLE: in how many films of a positive study the fracture shows; None is one
     mimics: float | None = None  # share of the wrist films that show a harmless line
+    implants: tuple[float, float] = (
+        0.0,
+        0.0,
+    )  # share of the labelled studies with metal: of the positive, of the negative ones
+    mistagged: float = 0.0  # studies of the chest whose header says wrist, per labelled study
 
     @property
     def training(self) -> bool:
@@ -36,6 +41,8 @@ def mixture(
     splits: tuple[int, int, int] | None,
     visible: str | None = None,
     mimics: float | None = None,
+    implants: tuple[float, float] = (0.0, 0.0),
+    mistagged: float = 0.0,
 ) -> Mixture:
     """Check what was asked for. Raises RadforgeError on contradictions."""
     if splits is not None:
@@ -57,5 +64,9 @@ def mixture(
         raise RadforgeError("no such choice", "--visible", repr(visible), " or ".join(VISIBLE))
     if mimics is not None and not 0 <= mimics <= 1:
         raise RadforgeError("no such share", "--mimics", str(mimics), "0 to 1")
+    if not all(0 <= rate <= 1 for rate in implants):
+        raise RadforgeError("no such share", "--implants", ":".join(map(str, implants)), "0 to 1")
+    if not 0 <= mistagged <= 1:
+        raise RadforgeError("no such share", "--mistagged", str(mistagged), "0 to 1")
     scale = 1.0 if size is None else min(1.0, *(a / b for a, b in zip(size, rates.MEDIAN_SIZE, strict=True)))
-    return Mixture(studies, seed, scale, views, splits, visible, mimics)
+    return Mixture(studies, seed, scale, views, splits, visible, mimics, implants, mistagged)

@@ -20,8 +20,8 @@ from etl.phantom.film import Exposed, expose
 from etl.phantom.lines import Lines
 from etl.phantom.plan import FilmPlan, StudyPlan, plan
 from etl.phantom.rates import SCATTERED
-from etl.phantom.truth import TRAINING_COLUMNS, TRUTH_COLUMNS, Row, film_row, settled, write_labels, write_truth
-from etl.phantom.wishes import mixture
+from etl.phantom.truth import MORE_COLUMNS, TRUTH_COLUMNS, Row, film_row, settled, write_labels, write_truth
+from etl.phantom.wishes import Mixture, mixture
 from etl.phantom.wrist import draw_two_wrists, draw_wrist
 from schemas.errors import RadforgeError
 
@@ -60,6 +60,8 @@ def draw(
     splits: tuple[int, int, int] | None = None,
     visible: str | None = None,
     mimics: float | None = None,
+    implants: tuple[float, float] = (0.0, 0.0),
+    mistagged: float = 0.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> PhantomSummary:
     """Draw `out`/archive, `out`/labels.csv and `out`/truth.csv; the same arguments give the same bytes.
@@ -70,11 +72,13 @@ def draw(
     that many labelled studies each. `visible` (in how many films of a positive study the fracture shows) and
     `mimics` (share of the films with a fainter, harmless line) make an archive to train on: bold lines
     (lines.py) on close films of one wrist, hardly tilted, without frame and collimation.
+    `implants`: share of the labelled studies with metal in the wrist, of the positive and of the negative ones; `mistagged`:
+    studies of the chest whose header says wrist, per labelled study. Both leave all other films as they are.
     `progress(done, total)` is called after every study.
     Raises RadforgeError when the wishes contradict each other or `out` is a file or a folder with something
     in it.
     """
-    wish = mixture(studies, seed, size, views, splits, visible, mimics)
+    wish = mixture(studies, seed, size, views, splits, visible, mimics, implants, mistagged)
     _must_be_free(out)
     cv2.setNumThreads(1)  # the bytes must not depend on how many cores there are
     planned = plan(wish)
@@ -95,7 +99,7 @@ def draw(
     if index is not None:
         rows.append(Row(index, fate="drop", reason="dicomdir"))
     rows = settled(rows)
-    write_truth(out / "truth.csv", rows, TRAINING_COLUMNS if wish.training else TRUTH_COLUMNS)
+    write_truth(out / "truth.csv", rows, _columns(wish))
     labelled = write_labels(out / "labels.csv", planned)
     fates = Counter(row.fate for row in rows)
     return PhantomSummary(
@@ -134,6 +138,7 @@ def drawing(study: StudyPlan, film: FilmPlan) -> Film:
             upside_down=film.upside_down,
             fractures=(film.fracture and film.left, film.fracture and not film.left),
             rows_mm=film.rows_mm,
+            implants=(film.implant if film.left else None, None if film.left else film.implant),
         )
     return draw_wrist(
         rng,
@@ -146,7 +151,13 @@ def drawing(study: StudyPlan, film: FilmPlan) -> Film:
         view=film.view,
         mirrored=film.left,
         rows_mm=film.rows_mm,
+        implant=film.implant,
     )
+
+
+def _columns(wish: Mixture) -> tuple[str, ...]:
+    asked = (wish.training, any(wish.implants), bool(wish.mistagged))
+    return TRUTH_COLUMNS + tuple(name for name, wanted in zip(MORE_COLUMNS, asked, strict=True) if wanted)
 
 
 def _deliver(study: StudyPlan, delivery: Delivery, extra: extras.Extras, seed: int) -> list[Row]:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from etl.steps.body_part_text import Reading, likely_part, read, read_code
-from etl.steps.body_parts import vocabulary
+from etl.steps.body_parts import Vocabulary, vocabulary
+from etl.steps.own_words import own_words, problems_of
 from etl.study import Drop, Instance
 from etl.vocabulary import Side
 from schemas.errors import Problem
@@ -37,6 +38,7 @@ class BodyPart:
 
 
 Texts = tuple[tuple[str, str], ...]  # (keyword, text), in the order of trust
+FIELDS = ("BodyPartExamined", "AnatomicRegionSequence", "StudyDescription", "SeriesDescription", "ProtocolName")
 
 
 def recognise(instance: Instance, settings: Anatomy) -> BodyPart | None:
@@ -44,14 +46,24 @@ def recognise(instance: Instance, settings: Anatomy) -> BodyPart | None:
 
     Pure, and cached on the texts: an archive of millions repeats a few hundred of them.
     """
+    return _recognise(texts_of(instance), settings.keep, settings.min_score, vocabulary_of(settings))
+
+
+def understood(field: str, text: str, settings: Anatomy) -> BodyPart | None:
+    """The body part that one text of a header names by itself."""
+    return _recognise(((field, text),), settings.keep, settings.min_score, vocabulary_of(settings))
+
+
+def texts_of(instance: Instance) -> Texts:
+    """The texts that may name a film's part, with their DICOM keywords, in the order of FIELDS."""
     texts = (
-        ("BodyPartExamined", instance.body_part_examined),
-        ("AnatomicRegionSequence", instance.anatomic_region),
-        ("StudyDescription", instance.study_description),
-        ("SeriesDescription", instance.series_description),
-        ("ProtocolName", instance.protocol_name),
+        instance.body_part_examined,
+        instance.anatomic_region,
+        instance.study_description,
+        instance.series_description,
+        instance.protocol_name,
     )
-    return _recognise(texts, settings.keep, settings.min_score)
+    return tuple(zip(FIELDS, texts, strict=True))
 
 
 def select(instance: Instance, settings: Anatomy) -> Drop | None:
@@ -70,6 +82,20 @@ def select(instance: Instance, settings: Anatomy) -> Drop | None:
 def keeps(part: str, settings: Anatomy) -> bool:
     """Whether a recipe keeps films of this part: it names none, or this, or a region in which this lies."""
     return not settings.keep or vocabulary().kept(part, settings.keep)
+
+
+def vocabulary_of(settings: Anatomy) -> Vocabulary:
+    """The shipped vocabulary with the recipe's own words. The settings must be `check`ed."""
+    return vocabulary(own_words(settings), settings.ignore)
+
+
+def check(settings: Anatomy) -> list[Problem]:
+    """What is wrong with the parts and words that a recipe names."""
+    return [
+        *check_parts(settings.keep, "anatomy.keep"),
+        *check_parts(tuple(settings.words), "anatomy.words"),
+        *problems_of(settings),
+    ]
 
 
 def check_parts(names: tuple[str, ...], where: str = "anatomy.keep") -> list[Problem]:
@@ -97,14 +123,13 @@ def is_limb(part: str | None) -> bool:
 
 
 @lru_cache(maxsize=65536)
-def _recognise(texts: Texts, keep: tuple[str, ...], min_score: float) -> BodyPart | None:
-    named = _most_exact(texts, min_score)
+def _recognise(texts: Texts, keep: tuple[str, ...], min_score: float, known: Vocabulary) -> BodyPart | None:
+    named = _most_exact(texts, min_score, known)
     if named is None:
         return None
     field, reading = named
-    known = vocabulary()
     first = next((part for part in reading.parts if known.kept(part, keep)), next(iter(reading.parts)))
-    others = [_read(other, text, min_score) for other, text in texts]  # for a side that is not named here
+    others = [_read(other, text, min_score, known) for other, text in texts]  # for a side that is not named here
     return BodyPart(
         part=first,
         code=known.parts[first].code,
@@ -116,12 +141,11 @@ def _recognise(texts: Texts, keep: tuple[str, ...], min_score: float) -> BodyPar
     )
 
 
-def _most_exact(texts: Texts, min_score: float) -> tuple[str, Reading] | None:
+def _most_exact(texts: Texts, min_score: float, known: Vocabulary) -> tuple[str, Reading] | None:
     """The first field that names a part; if that is only a region, the first that names parts within it."""
-    known = vocabulary()
     region: tuple[str, Reading] | None = None
     for field, text in texts:
-        reading = _read(field, text, min_score)
+        reading = _read(field, text, min_score, known)
         if not reading.parts:
             continue
         if region is None:
@@ -133,7 +157,7 @@ def _most_exact(texts: Texts, min_score: float) -> tuple[str, Reading] | None:
     return region
 
 
-def _read(field: str, text: str, min_score: float) -> Reading:
+def _read(field: str, text: str, min_score: float, known: Vocabulary) -> Reading:
     if field == "AnatomicRegionSequence":
-        return read_code(text, min_score)
-    return read(text, min_score, label=field == "BodyPartExamined")
+        return read_code(text, min_score, known=known)
+    return read(text, min_score, label=field == "BodyPartExamined", known=known)

@@ -21,10 +21,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from etl.steps.body_parts import SHORT, Named, Vocabulary, vocabulary
-from etl.text import UNKNOWN_LETTER, blank, words
-from etl.vocabulary import Side, side_of, view_of
+from etl.text import UNKNOWN_LETTER, blank, fold, repair, words
+from etl.vocabulary import SIDE_WORDS, Side, side_of, view_of
 
 MIN_SCORE = 80.0
+_LONG_NUMBER = re.compile(r"\d[\d\W_]*\d[\d\W_]*\d")  # "2 3 4" too: a date, a file number
 
 
 class Reading(NamedTuple):
@@ -40,50 +41,83 @@ class Spelt(NamedTuple):
 
     word: str
     likeness: float
+    before: str = ""  # the link or article in front of it, which is left out
 
 
 @lru_cache(maxsize=16384)
-def read(text: str, min_score: float = MIN_SCORE, *, label: bool = True) -> Reading:
+def read(text: str, min_score: float = MIN_SCORE, *, label: bool = True, known: Vocabulary | None = None) -> Reading:
     """What a text says: the body parts it names, the side and the view; each empty where it is silent.
 
-    `min_score` (0..100) is the likeness that a misspelt word needs; `label` is False for a description.
-    Cached.
+    `min_score` (0..100) is the likeness that a misspelt word needs; `label` is False for a description; `known`
+    is another vocabulary than the shipped one. Cached.
     """
+    known = known or vocabulary()
     if not label:
         min_score = (min_score + 100.0) / 2
-    reading = _read(words(text), min_score, label)
+    text = known.spelled_out(text)
+    reading = _read(words(text), min_score, label, known)
     blanked = blank(text)
-    return reading if reading.parts or blanked == text else _read(words(blanked), min_score, label)
+    return reading if reading.parts or blanked == text else _read(words(blanked), min_score, label, known)
 
 
-def _read(said: tuple[str, ...], min_score: float, label: bool) -> Reading:
-    known = vocabulary()
-    mended = tuple(piece for word in said for piece in _mend(word, min_score))
-    content = tuple(spelt for spelt in mended if spelt.word not in known.links | known.articles) or mended
-    found, unexplained, initials = _find(content, min_score, known)
-    strong = [named for named in found if not named.weak]
-    if not strong and not unexplained:
-        strong = found
-    if not strong and label:
-        strong = _cut_off(tuple(spelt.word for spelt in content), known)
+def _read(said: tuple[str, ...], min_score: float, label: bool, known: Vocabulary) -> Reading:
+    mended = tuple(piece for word in said for piece in _mend(word, min_score, known, label))
+    content = _content(mended, known)
+    found, unexplained = _find(content, min_score, known)
+    counted = _that_count(found, unexplained, known)
+    if not counted and label:
+        counted = [Found(named) for named in _cut_off(tuple(spelt.word for spelt in content), known)]
     scores: dict[str, float] = {}
-    for named in strong:
-        for part in named.parts:
-            scores[part] = max(named.score, scores.get(part, 0.0))
-    around = [word for word, _ in mended if word not in initials]
-    linked = any(word in known.links for word, _ in mended)
+    for one in counted:
+        for part in one.named.parts:
+            scores[part] = max(one.named.score, scores.get(part, 0.0))
+    own = {word for one in found for word in one.words if len(word) == 1}  # "L SPINE": no side
+    own |= {word for one in counted for word in one.words if word in known.views_or_parts}  # "os de la face": no view
+    around = [word for word, *_ in mended if word not in own]
+    linked = any(word in known.links for word, *_ in mended)
     return Reading(_equals(scores, linked, known), side_of(around), view_of(around))
 
 
-def read_code(item: str, min_score: float = MIN_SCORE) -> Reading:
+def _content(mended: tuple[Spelt, ...], known: Vocabulary) -> tuple[Spelt, ...]:
+    """The words without links and articles, each with the one that stood in front of it."""
+    content = []
+    before = ""
+    for spelt in mended:
+        if spelt.word in known.links | known.articles:
+            before = spelt.word
+        else:
+            content.append(spelt._replace(before=before))
+            before = ""
+    return tuple(content) or mended
+
+
+def all_listed(text: str, known: Vocabulary) -> bool:
+    """Whether a text has nothing but words of the vocabulary, marks, and numbers of one or two digits."""
+    foreign = UNKNOWN_LETTER in fold(repair(text))
+    return not foreign and not _LONG_NUMBER.search(text) and all(word in known.words for word in words(text))
+
+
+def in_listed_words(text: str, known: Vocabulary) -> str:
+    """A text in the words of the vocabulary alone, in capitals: "~WRIST" for a misspelt one, "***" for any other word."""
+    told = []
+    for word in words(known.spelled_out(text)):
+        mended = _mend(word, MIN_SCORE, known, True)
+        listed = all(spelt.word in known.words for spelt in mended)
+        plain = "".join(spelt.word for spelt in mended) == word
+        told.append(("" if plain else "~") + "+".join(spelt.word.upper() for spelt in mended) if listed else "***")
+    return " ".join(told) or "***"
+
+
+def read_code(item: str, min_score: float = MIN_SCORE, *, known: Vocabulary | None = None) -> Reading:
     """What an item of Anatomic Region Sequence says, given as "scheme:code value:meaning".
 
-    By its code where that is one of CID 4031 (SNOMED CT or the older SNOMED-RT), else by its meaning.
+    By its code where that is one of CID 4031 (SNOMED CT or the older SNOMED-RT) or of the recipe, else by its meaning.
     """
+    known = known or vocabulary()
     _, _, rest = item.partition(":")
     code, _, meaning = rest.partition(":")
-    part = vocabulary().codes.get(code.strip())
-    return Reading({part: 100.0}) if part else read(meaning, min_score)
+    part = known.codes.get(code.strip())
+    return Reading({part: 100.0}) if part else read(meaning, min_score, known=known)
 
 
 def likely_part(name: str) -> str | None:
@@ -111,31 +145,52 @@ def _equals(scores: Mapping[str, float], linked: bool, known: Vocabulary) -> dic
     return {together: min(equal.values())} if together else equal
 
 
-class _Found(NamedTuple):
-    names: list[Named]  # in the order of the text
-    unexplained: list[str]  # words that may be anything
-    initials: set[str]  # single letters that belong to names ("L SPINE") and so mean no side
+class Found(NamedTuple):
+    """A name in a text."""
+
+    named: Named
+    words: tuple[str, ...] = ()
+    linked: bool = False  # to a name beside it, by a link that is nothing else
 
 
-def _find(content: tuple[Spelt, ...], min_score: float, known: Vocabulary) -> _Found:
-    """The names in a text whose words are mended."""
-    found = _Found([], [], set())
-    start = 0
+def _find(content: tuple[Spelt, ...], min_score: float, known: Vocabulary) -> tuple[list[Found], list[str]]:
+    """The names in a text whose words are mended, in its order; and the words that may be anything."""
+    found: list[Found] = []
+    unexplained: list[str] = []
+    start = end = 0  # `end`: where the last name ended
     while start < len(content):
-        listed, length = _listed(content, start, known)
-        word = content[start].word
-        if listed is not None:
-            found.names.append(listed)
-            found.initials.update(spelt.word for spelt in content[start : start + length] if len(spelt.word) == 1)
+        named, length = _listed(content, start, known)
+        word, _, before = content[start]
+        if named is not None and not named.parts:
+            pass  # "C-ARM": known, and no part
+        elif named is not None:
+            linked = before in known.firm_links and 0 < start == end
+            if linked:
+                found[-1] = found[-1]._replace(linked=True)
+            if (before, word) in known.postures and length == 1:
+                named = named._replace(weak=True)
+            found.append(Found(named, tuple(spelt.word for spelt in content[start : start + length]), linked))
+            end = start + length
         elif word not in known.fillers and len(word) > 1:
-            found.unexplained.append(word)
+            unexplained.append(word)
         start += length
-    if not found.names and 1 < len(found.unexplained) <= 3:  # a word that was broken and misspelt: "MUA ECA"
-        whole = _misspelt("".join(found.unexplained), min_score, known)
+    if not found and 1 < len(unexplained) <= 3:  # a word that was broken and misspelt: "MUA ECA"
+        whole = _misspelt("".join(unexplained), min_score, known)
         named = known.joined.get(whole.word) if whole else None
         if whole and named:
-            return found._replace(names=[_as_spelt(named, whole.likeness)], unexplained=[])
-    return found
+            return [Found(_as_spelt(named, whole.likeness))], []
+    return found, unexplained
+
+
+def _that_count(found: list[Found], unexplained: list[str], known: Vocabulary) -> list[Found]:
+    """The strong names, and the weak ones where nothing else is said or where they are linked to a name."""
+    strong = any(not one.named.weak for one in found)
+    if strong:
+        return [one for one in found if not one.named.weak or (one.linked and not unexplained)]
+    if unexplained:
+        return []
+    sure = [one for one in found if one.words[-1] not in known.views_or_parts]  # "MAIN FACE" is a view of a hand
+    return sure or found
 
 
 def _listed(content: tuple[Spelt, ...], start: int, known: Vocabulary) -> tuple[Named | None, int]:
@@ -156,30 +211,33 @@ def _as_spelt(named: Named, likeness: float) -> Named:
 
 
 @lru_cache(maxsize=65536)  # descriptions differ, their words repeat
-def _mend(word: str, min_score: float) -> tuple[Spelt, ...]:
+def _mend(word: str, min_score: float, known: Vocabulary, label: bool) -> tuple[Spelt, ...]:
     """A word as the vocabulary spells it; two where two were glued; the word itself where nothing is near."""
-    known = vocabulary()
     if word in known.words:
         return (Spelt(word, 1.0),)
     if word.endswith("s") and len(word) >= SHORT and word[:-1] in known.joined:
         return (Spelt(word[:-1], 1.0),)
-    pieces = _unglued(word, known)
+    pieces = _unglued(word, known, label)
     if pieces:
         return tuple(Spelt(piece, 1.0) for piece in pieces)
     return (_bridged(word, known) or _misspelt(word, min_score, known) or Spelt(word, 1.0),)
 
 
-def _unglued(word: str, known: Vocabulary) -> tuple[str, ...]:
-    """The words that were written as one: a name and a side, view or filler word, or two names."""
+def _unglued(word: str, known: Vocabulary, label: bool = True) -> tuple[str, ...]:
+    """The words that were written as one: a name and a side, view or filler word, or two names.
+
+    A single letter behind a name is a side in a label only ("WRISTL"): in a description it ends a surname ("Fussel").
+    """
     for affix in known.affixes:
+        shortest = 3 if affix in SIDE_WORDS and 2 < len(affix) < len(word) - 2 else 4  # "PIEIZQ"
         if word.startswith(affix):
-            core = _core(word[len(affix) :], 3 if len(affix) == 1 else 4, known)
+            core = _core(word[len(affix) :], 3 if len(affix) == 1 else shortest, known)
             if core:
                 return (affix, *core)
-        if word.endswith(affix):
-            core = _core(word[: -len(affix)], 5 if len(affix) == 1 else 4, known)
-            if core:
-                return (*core, affix)
+        if word.endswith(affix) and (label or len(affix) > 1):
+            core = _core(word[: -len(affix)], 5 if len(affix) == 1 else shortest, known)
+            if core:  # a single letter that doubles the last one is a slip, "FINGERR"
+                return core if core[-1].endswith(affix) and len(affix) == 1 else (*core, affix)
     for cut in range(SHORT - 1, len(word) - SHORT + 2):
         halves = word[:cut], word[cut:]
         if all(half in known.joined and not known.joined[half].weak for half in halves):
@@ -226,7 +284,8 @@ def _misspelt(word: str, min_score: float, known: Vocabulary) -> Spelt | None:
     cutoff = min_score / 100 - 1e-6
     near = process.extract(plain, known.misspellable, scorer=OSA.normalized_similarity, score_cutoff=cutoff, limit=8)
     near = [match for match in near if len(match[0]) > SHORT + 1 or match[0][0] == plain[0]]  # typists begin right
-    best = _only([name for name, likeness, _ in near if likeness == near[0][1]], known)
+    nearest = [name for name, likeness, _ in near if likeness == near[0][1]]
+    best = _only([name for name in nearest if name in known.joined] or nearest, known)  # rather than a word of a longer name
     return Spelt(best, near[0][1]) if best else None
 
 
@@ -243,8 +302,9 @@ def _cut_off(content: tuple[str, ...], known: Vocabulary) -> list[Named]:
     *whole, broken = content
     begun = [
         name
-        for name in known.names
-        if len(name) >= len(content)
+        for name, named in known.names.items()
+        if named.parts
+        and len(name) >= len(content)
         and name[: len(whole)] == tuple(whole)
         and name[len(whole)].startswith(broken)
         and name[len(whole)] != broken

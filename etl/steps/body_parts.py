@@ -1,7 +1,8 @@
-"""The vocabulary of body parts: `body_parts.toml` in the shapes that reading a text needs."""
+"""The vocabulary of body parts: `body_parts.toml` and a recipe's own words, in the shapes that reading a text needs."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,11 +10,12 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple, TypeVar
 
-from etl.text import words
+from etl.text import repair, words
 from etl.vocabulary import SIDE_WORDS, VIEW_WORDS
 
 SHORT = 5  # letters; shorter words are matched exactly or not at all
 Key = TypeVar("Key", tuple[str, ...], str)
+OwnWords = tuple[tuple[str, tuple[str, ...]], ...]  # (part, its texts): [anatomy.words] of a recipe, hashable
 
 _LANGUAGES = ("en", "es", "la", "de", "fr", "it", "pt", "ca", "nl")
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
@@ -22,7 +24,7 @@ _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": 
 class Named(NamedTuple):
     """What a listed name means."""
 
-    parts: tuple[str, ...]  # more than one where an abbreviation means several
+    parts: tuple[str, ...]  # more than one where an abbreviation means several, none where a text only sounds like one
     score: float  # 100; less for a form that has lost a letter
     weak: bool  # counts only where no other part and no unknown word is beside it
 
@@ -37,9 +39,9 @@ class Part:
     limb: bool | None  # None: as the part it lies within
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Vocabulary:
-    """All parts and names."""
+    """All parts and names. One object for each set of own words, so that readings can be cached by it."""
 
     parts: Mapping[str, Part]
     codes: Mapping[str, str]  # SNOMED CT or SNOMED-RT code -> part
@@ -50,9 +52,20 @@ class Vocabulary:
     nameable: tuple[str, ...]  # the words of names
     misspellable: tuple[str, ...]  # those that are long enough to be recognised misspelt
     links: frozenset[str]  # "and", "with": two parts are meant
+    firm_links: frozenset[str]  # those that are nothing else in another language
+    postures: frozenset[tuple[str, ...]]  # "de pie": standing, where a part is named besides
     articles: frozenset[str]
     fillers: frozenset[str]  # words that say nothing of anatomy, sides and views included
+    views_or_parts: frozenset[str]  # "face": a part where nothing else is one, else a view
     affixes: tuple[str, ...]  # those that are met glued to a name
+    local: Mapping[str, str]  # a house's own codes with a number in them, in lower case -> a part, "" for none
+    local_pattern: re.Pattern[str] | None
+
+    def spelled_out(self, text: str) -> str:
+        """The text with a house's own codes as the names of their parts: "RX2041 li" is "wrist li"."""
+        if self.local_pattern is None:
+            return text
+        return self.local_pattern.sub(lambda code: f" {self.local[code[0].lower()]} ", repair(text))
 
     def within(self, part: str, larger: str) -> bool:
         """Whether a part lies inside a larger one (not: is it)."""
@@ -73,34 +86,50 @@ class Vocabulary:
         return entry.limb if entry.limb is not None else entry.within is not None and self.is_limb(entry.within)
 
 
-@lru_cache(maxsize=1)
-def vocabulary() -> Vocabulary:
-    """The shipped vocabulary, read once."""
-    tables: dict[str, Any] = tomllib.loads((files("etl.steps") / "body_parts.toml").read_text("utf-8"))
+@lru_cache(maxsize=16)
+def vocabulary(own: OwnWords = (), ignore: tuple[str, ...] = ()) -> Vocabulary:
+    """The shipped vocabulary with a recipe's own words, which go before the shipped ones.
+
+    `own` names parts of the vocabulary; `ignore` are texts that name none (see `etl.steps.own_words`).
+    """
+    tables = dict(_tables())
     other_words = tables.pop("_words")
     fillers = frozenset(other_words["empty"]) | SIDE_WORDS | VIEW_WORDS
     links, articles = frozenset(other_words["links"]), frozenset(other_words["articles"])
     names: dict[tuple[str, ...], Named] = {}
+    joined: dict[str, Named] = {}
+
+    def key_of(text: str) -> tuple[str, ...]:
+        said = words(text)
+        return tuple(word for word in said if word not in links | articles) or said
+
     for part, table in tables.items():
         for form, score, weak in _forms(part, table):
-            said = words(form)
-            key = tuple(word for word in said if word not in links | articles) or said
-            _add(names, key, Named((part,), score, weak))
-    joined: dict[str, Named] = {}
+            _add(names, key_of(form), Named((part,), score, weak))
     for key, named in names.items():
         _add(joined, "".join(key), named)
-    in_full = {key for key, named in names.items() if named.score == 100}
+    local = {text.lower(): part.replace("_", " ") for part, texts in own for text in texts if _has_number(text)}
+    local |= {text.lower(): "" for text in ignore if _has_number(text)}
+    nothing = [(text, ()) for text in (*other_words["no_part"], *ignore)]
+    for text, parts in (*nothing, *((text, (part,)) for part, texts in own for text in texts)):
+        if not _has_number(text):
+            names[key_of(text)] = joined["".join(key_of(text))] = Named(parts, 100.0, weak=False)
+    in_full = {key for key, named in names.items() if named.score == 100 and named.parts}
     nameable = {word for key in in_full for word in (*key, "".join(key))}
-    strong = {word for key in in_full if not names[key].weak for word in key if len(word) >= SHORT} - fillers
+    strong = {word for key in in_full if not names[key].weak for word in key if len(word) >= SHORT}
+    strong -= {word for word in fillers if word in joined}  # but for "distal", "lower": they tell parts apart
     return Vocabulary(
         parts={
             name: Part(table["codes"][0], table.get("within"), table.get("region", False), table.get("limb"))
             for name, table in tables.items()
         },
         codes={
-            code: name
-            for name, table in tables.items()
-            for code in (*table["codes"], *table.get("former", ()), *table.get("srt", ()))
+            **{text: part for part, texts in own for text in texts if _has_number(text)},
+            **{
+                code: name
+                for name, table in tables.items()
+                for code in (*table["codes"], *table.get("former", ()), *table.get("srt", ()))
+            },
         },
         together={frozenset(table["of"]): name for name, table in tables.items() if "of" in table},
         names=names,
@@ -109,10 +138,32 @@ def vocabulary() -> Vocabulary:
         nameable=tuple(sorted(nameable)),
         misspellable=tuple(sorted(strong)),
         links=links,
+        firm_links=frozenset(other_words["firm_links"]),
+        postures=frozenset(words(text) for text in other_words["postures"]),
         articles=articles,
         fillers=fillers,
+        views_or_parts=frozenset(key[0] for key in names if len(key) == 1) & VIEW_WORDS,
         affixes=(*other_words["glued"], *sorted(word for word in fillers if len(word) >= SHORT - 1)),
+        local=local,
+        local_pattern=_any_of(local),
     )
+
+
+@lru_cache(maxsize=1)
+def _tables() -> dict[str, Any]:
+    return tomllib.loads((files("etl.steps") / "body_parts.toml").read_text("utf-8"))
+
+
+def _has_number(text: str) -> bool:
+    """Whether a listed text is a code, to be found as it stands: numbers are dropped from what is read as words."""
+    return any(character.isdigit() for character in text)
+
+
+def _any_of(codes: Iterable[str]) -> re.Pattern[str] | None:
+    longest_first = sorted(map(re.escape, codes), key=lambda code: (-len(code), code))
+    if not longest_first:
+        return None
+    return re.compile(rf"(?<![^\W_])(?:{'|'.join(longest_first)})(?![^\W_])", re.IGNORECASE)
 
 
 def _forms(part: str, table: Mapping[str, Any]) -> Iterator[tuple[str, float, bool]]:

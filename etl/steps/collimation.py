@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.steps.quantiles import median, span
+from etl.steps.captions import without_captions
+from etl.steps.quantiles import median, quantile, span
 from etl.steps.straight_edges import Edge, Gradient, straight_edges
 from etl.steps.thumbnail import remembered
 
@@ -26,6 +27,11 @@ _SKIN_FLAT, _SKIN_RISE = 0.12, 0.3  # of the step at the edge
 _STRIDE = 1.5  # pixels between the points of a chord
 _AGREE = 0.6  # share of a chord along which the step must be seen
 _CONSENT = 0.82  # share of it among the points of the chord that show anything at all
+_CERTAIN = 0.9  # share of the visible part of a chord along which a blade's step is seen
+_ONE_GREY = 0.35  # range of greys along a blade over that along the field beside it
+_ACROSS = np.arange(-5, 6, dtype=np.float32)  # pixels across an edge within which its place is sought
+_BENT = 0.6  # pixels that three quarters of an edge may lie off its line; outlines of limbs are at about 1
+_LEAST_CHORD = 0.12  # of the shorter side: fields may be small
 _ROUNDS = 3
 _LEAST_FIELD = 0.12  # share of the picture: what is left is never less
 _LEAST_CALM = 0.06  # share of what is left that must be free of edges: there is air in a field
@@ -66,6 +72,11 @@ def _exposures(small: NDArray[np.float32]) -> tuple[Exposure, Exposure]:
     whole = Exposure(np.ones(small.shape, dtype=bool), ())
     if min(small.shape) < 24:
         return whole, whole
+    rows, columns = without_captions(small)
+    if (rows, columns) != (slice(0, small.shape[0]), slice(0, small.shape[1])):
+        # A caption is no limb whatever its grey, and no later judgement sees it.
+        wide, narrow = _exposures(np.ascontiguousarray(small[rows, columns]))
+        return _set_into(wide, small.shape, (rows, columns)), _set_into(narrow, small.shape, (rows, columns))
     smooth = cv2.GaussianBlur(small, (0, 0), 1.0)
     gx = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
     gy = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
@@ -94,16 +105,27 @@ def _exposures(small: NDArray[np.float32]) -> tuple[Exposure, Exposure]:
     return wide, cut(trust_outlines=False) if wide.passed_over else wide
 
 
+def _set_into(film: Exposure, shape: tuple[int, ...], window: tuple[slice, slice]) -> Exposure:
+    def placed(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        whole = np.zeros(shape, dtype=bool)
+        whole[window] = mask
+        return whole
+
+    return Exposure(placed(film.inside), tuple(placed(piece) for piece in film.beyond), film.passed_over)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Chord:
     """An edge's line across the picture: its points (x, y), the `places` (flat index) of the nearest pixels,
-    and by how much grey rises across the line there."""
+    the greys to its `low` and `high` side, and by how much they rise across the line."""
 
     edge: Edge
     x: NDArray[np.float32]
     y: NDArray[np.float32]
     places: NDArray[np.int64]
     rise: NDArray[np.float32]
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
 
 
 def _chords(smooth: NDArray[np.float32], edges: list[Edge]) -> list[_Chord]:
@@ -118,11 +140,12 @@ def _chords(smooth: NDArray[np.float32], edges: list[Edge]) -> list[_Chord]:
     along = np.arange(-reach / 2, reach / 2, _STRIDE)
     x = (middle_x + shift * cos - along * sin).astype(np.float32)
     y = (middle_y + shift * sin + along * cos).astype(np.float32)
-    rise = _sample(smooth, x + _REACH * cos, y + _REACH * sin) - _sample(smooth, x - _REACH * cos, y - _REACH * sin)
+    high = _sample(smooth, x + _REACH * cos, y + _REACH * sin)
+    low = _sample(smooth, x - _REACH * cos, y - _REACH * sin)
     within = (x >= 0) & (x <= columns - 1) & (y >= 0) & (y <= rows - 1)
     places = np.rint(y).astype(np.int64) * columns + np.rint(x).astype(np.int64)
     return [
-        _Chord(edge, x[i, on], y[i, on], places[i, on], rise[i, on])
+        _Chord(edge, x[i, on], y[i, on], places[i, on], high[i, on] - low[i, on], low[i, on], high[i, on])
         for i, (edge, on) in enumerate(zip(edges, within, strict=True))
     ]
 
@@ -161,14 +184,17 @@ def _cut(smooth: NDArray[np.float32], film: Exposure, lines: _Lines, trust_outli
             if outside is None:
                 continue
             chords.remove(chord)
-            if trust_outlines and _is_skin(smooth, edge, steps):
+            if not _is_straight(smooth, edge, steps):
+                continue
+            if trust_outlines and not steps.is_blade and _is_skin(smooth, edge, steps):
                 passed_over = True
                 continue
             # A soft blade's own slope is no part of the film either.
             left = inside & ~outside & (far > _REACH - 1)
             # A limb's own straight outline is left: with it all air would go.
             area = np.count_nonzero(left)
-            if area >= _LEAST_FIELD * left.size and np.count_nonzero(calm & left) >= _LEAST_CALM * area:
+            least, least_calm = (_LEAST_FIELD / 4, 0.0) if steps.is_blade else (_LEAST_FIELD, _LEAST_CALM)
+            if area >= least * left.size and np.count_nonzero(calm & left) >= least_calm * area:
                 beyond.append(inside & ~left)
                 inside = left
                 busy = busy & away
@@ -184,26 +210,61 @@ def _noticeable(small: NDArray[np.float32], magnitude: NDArray[np.float32], insi
 
 
 class _Steps(NamedTuple):
-    """The points (x, y) of a chord at which grey rises across an edge, and by how much."""
+    """The points (x, y) of a chord at which grey rises across an edge, and by how much. `is_blade`: it cuts through bone,
+    flesh and air alike."""
 
     x: NDArray[np.float32]
     y: NDArray[np.float32]
     rise: NDArray[np.float32]
+    is_blade: bool
 
 
 def _crosses(chord: _Chord, inside: NDArray[np.bool_], noticeable: float) -> _Steps | None:
     """The step along an edge's chord through the field; None unless it is seen along most of it, one way."""
     on_field = inside.ravel()[chord.places]
     length = np.count_nonzero(on_field)
-    if length * _STRIDE < 0.25 * min(inside.shape):
+    if length * _STRIDE < _LEAST_CHORD * min(inside.shape):
         return None
     agree = on_field & (chord.rise > 1.5 * noticeable)
     agreeing = np.count_nonzero(agree)
-    against = np.count_nonzero(on_field & (chord.rise < -1.5 * noticeable))
-    # Points without a step count against the edge, but less than points with the opposite one.
-    if agreeing < _AGREE * length or agreeing < _CONSENT * (agreeing + against):
+    if agreeing * _STRIDE < _LEAST_CHORD * min(inside.shape):
         return None
-    return _Steps(chord.x[agree], chord.y[agree], chord.rise[agree])
+    against = int(np.count_nonzero(on_field & (chord.rise < -1.5 * noticeable)))
+    blade = _is_blade(chord, on_field, agree, against, noticeable)
+    # Points without a step count against the edge, but less than points with the opposite one.
+    if not blade and (agreeing < _AGREE * length or agreeing < _CONSENT * (agreeing + against)):
+        return None
+    return _Steps(chord.x[agree], chord.y[agree], chord.rise[agree], blade)
+
+
+def _is_blade(chord: _Chord, on_field: NDArray[np.bool_], agree: NDArray[np.bool_], against: float, noticeable: float) -> bool:
+    """Whether one grey lies along the whole of one side and the other side shows many: so a blade cuts through a limb.
+
+    Where that one grey lies on both sides the chord has left the field, and nothing can be seen there.
+    """
+    for outer, inner in ((chord.low, chord.high), (chord.high, chord.low)):
+        (first, last), (darkest, brightest) = span(outer[agree], 0.1, 0.9), span(inner[agree], 0.1, 0.9)
+        if last - first > _ONE_GREY * (brightest - darkest) or brightest - darkest < 6 * noticeable:
+            continue
+        grey, near = (first + last) / 2, max(last - first, 2 * noticeable)
+        gone = on_field & ~agree & (np.abs(chord.low - grey) < near) & (np.abs(chord.high - grey) < near)
+        seen = np.count_nonzero(on_field & ~gone)
+        if np.count_nonzero(agree) >= _CERTAIN * seen and against <= (1 - _CERTAIN) * seen:
+            return True
+    return False
+
+
+def _is_straight(smooth: NDArray[np.float32], edge: Edge, steps: _Steps) -> bool:
+    """Whether the step lies on one line to a fraction of a pixel. Skin bends, also where it looks straight."""
+    profile = _sample(smooth, steps.x[:, None] + _ACROSS * edge.cos, steps.y[:, None] + _ACROSS * edge.sin)
+    weight = np.square(np.maximum(np.diff(profile, axis=1), 0))
+    place = (weight @ (_ACROSS[:-1] + 0.5)) / np.maximum(weight.sum(axis=1), 1e-6)
+    along = steps.y * edge.cos - steps.x * edge.sin
+    line = np.stack((along, np.ones_like(along)), axis=1)
+    away = place - line @ np.linalg.lstsq(line, place, rcond=None)[0]
+    near = np.abs(away) <= 2 * median(np.abs(away)) + 0.1
+    away = place - line @ np.linalg.lstsq(line[near], place[near], rcond=None)[0]
+    return quantile(np.abs(away), 0.7) <= _BENT
 
 
 def _is_skin(smooth: NDArray[np.float32], edge: Edge, steps: _Steps) -> bool:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from etl.steps.captions import without_captions
 from etl.steps.limb_mask import find_limb
 from etl.steps.limbs import far_end_up, shows_limb
 from etl.steps.parts import find_parts
@@ -50,22 +51,38 @@ def apply(frame: Frame, settings: PcaRotation) -> list[Frame] | Drop:
 
 
 def _upright(frame: Frame, settings: PcaRotation) -> tuple[Frame, float, float]:
-    """Turn, look again, mend: the result is one that the step itself would leave alone, else the frame as it
-    was."""
-    need = needed(frame, settings)
+    """Turn, look again, mend: the result is one that the step itself would leave alone, else the nearest to that."""
+    seen = _without_captions(frame)
+    need = needed(seen, settings)
     if need.degrees == 0:
         return frame, 0.0, need.confidence
-    total = 0.0
+    total, nearest = 0.0, (math.inf, seen, 0.0, 0.0)
     for _ in range(_TRIES):
         total = _wrapped(total + need.degrees)
-        nearest = 90.0 * round(total / 90.0)
-        if abs(total - nearest) <= settings.dead_band_deg:
-            total = _wrapped(nearest)
-        result = turned(frame, total)
+        level = 90.0 * round(total / 90.0)
+        if abs(total - level) <= settings.dead_band_deg:
+            total = _wrapped(level)
+        result = turned(seen, total)
         need = needed(result, settings)
+        if abs(need.degrees) < nearest[0]:
+            nearest = abs(need.degrees), result, total, need.confidence
         if need.degrees == 0:
-            return result, total, need.confidence
-    return frame, 0.0, 0.0
+            break
+    _, result, total, confidence = nearest
+    return (result if seen is frame else turned(frame, total)), total, confidence
+
+
+def _without_captions(frame: Frame) -> Frame:
+    """The frame with its captions painted as air: once turned, they are no level bands any more and look like a limb."""
+    small = thumbnail(frame.pixels)
+    rows, columns = without_captions(small)
+    if (rows, columns) == (slice(0, small.shape[0]), slice(0, small.shape[1])):
+        return frame
+    scale = frame.pixels.shape[0] / small.shape[0], frame.pixels.shape[1] / small.shape[1]
+    kept = tuple(slice(math.ceil(s.start * by), math.floor(s.stop * by)) for s, by in zip((rows, columns), scale, strict=True))
+    pixels = np.zeros_like(frame.pixels)
+    pixels[kept] = frame.pixels[kept]
+    return replace(frame, pixels=pixels)
 
 
 def needed(frame: Frame, settings: PcaRotation) -> Turn:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ANGLE_BINS = 180  # of 2 degrees: the direction of the gradient, sense included
-_CANDIDATES = 16
+_CANDIDATES = 24
+_LEAST = 0.12  # of the shorter side: an edge of a small field is no longer
 _COS = np.cos(np.arange(_ANGLE_BINS) * (2 * np.pi / _ANGLE_BINS))
 _SIN = np.sin(np.arange(_ANGLE_BINS) * (2 * np.pi / _ANGLE_BINS))
 _VOTERS = 8000  # pixels that vote at most: enough for any edge, and noise stays cheap
@@ -57,7 +58,7 @@ def straight_edges(gradient: Gradient, strong: NDArray[np.bool_]) -> list[Edge]:
     votes = cv2.filter2D(counts.reshape(_ANGLE_BINS, wide).astype(np.float32), -1, np.ones((1, 3)))
     voters = _Voters.sorted(own, np.stack((xs, ys, np.cos(angle), np.sin(angle))).astype(np.float32))
     edges = []
-    least = 0.25 * min(strong.shape) * min(1.0, _VOTERS / count)
+    least = _LEAST * min(strong.shape) * min(1.0, _VOTERS / count)
     for _ in range(_CANDIDATES):
         _, peak, _, (rho_at, theta_at) = cv2.minMaxLoc(votes)
         if peak < least:

@@ -25,7 +25,8 @@ def etl(*words: object, folder: Path | None = None) -> subprocess.CompletedProce
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "inspect", "verify", "where", "versions", "diff", "plan", "explain", "steps", "schema", "phantom"]
+    "command",
+    ["run", "inspect", "report", "verify", "where", "versions", "diff", "plan", "explain", "steps", "schema", "phantom"],
 )
 def test_every_command_has_help(command: str) -> None:
     done = etl(command, "--help")
@@ -118,6 +119,17 @@ def test_plan_writes_nothing_and_counts_what_a_run_would_do(built: Built, drawn:
     assert value["left out by header, frames"]["study_too_large"] == 195
     assert value["frames to process"] == built.counts["records"] + 3 - 1 or value["frames to process"] > 10
     assert list(tmp_path.iterdir()) == []
+
+
+def test_plan_tells_how_the_headers_name_parts_without_telling_what_may_be_a_name(drawn: Path, tmp_path: Path) -> None:
+    done = etl("plan", drawn / "archive", "--recipe", "wrist", "--top", "3", folder=tmp_path)
+    rows = json.loads(etl("plan", drawn / "archive", "--recipe", "wrist", "--json", folder=tmp_path).stdout)["header texts"]
+
+    assert "Body Part Examined, where" in done.stdout
+    assert "(--top 0 prints all)" in done.stdout
+    assert {"wrist"} < {row["part"] for row in rows}
+    assert all(row["left_out"] == row["decides"] for row in rows if row["part"] not in {"wrist", None})
+    assert {row["text"].strip("~*+ ").isascii() for row in rows if row["masked"]} <= {True}
 
 
 def test_dry_run_is_the_plan(drawn: Path, tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
-"""Debian's packages that the SLURM lab needs."""
+"""Debian's packages that the tests need: the SLURM lab's, and others by name."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from shutil import which
 
 from tests.lab import slurm
@@ -18,16 +19,16 @@ def missing() -> list[str]:
     return [name for name in PROGRAMS if slurm.program(name) is None]
 
 
-def install() -> str:
-    """Install them where that can be done (root, apt); returns "" or, in one sentence, why SLURM is still missing."""
+def install(packages: Sequence[str] = PACKAGES, missing: Callable[[], list[str]] = missing) -> str:
+    """Install them where that can be done (root, apt); returns "" or, in one sentence, what is still missing."""
     if not missing():
         return ""
-    wanted = f"needs {' and '.join(PACKAGES)} ({', '.join(missing())} not found)"
+    wanted = f"needs {' and '.join(packages)} ({', '.join(missing())} not found)"
     if os.geteuid() != 0 or which("apt-get") is None:
         return f"{wanted}: install them, or run as root where apt-get is"
-    sys.stderr.write(f"\ninstalling {' and '.join(PACKAGES)} for the tests of the SLURM side ...\n")
+    sys.stderr.write(f"\ninstalling {' and '.join(packages)} for the tests ...\n")
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
     done = subprocess.run(install, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         # The lists of a fresh machine are empty.

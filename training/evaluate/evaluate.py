@@ -19,7 +19,7 @@ from training.evaluate.figures import figures
 from training.evaluate.intervals import RESAMPLES
 from training.evaluate.mistakes import export_mistakes, mistakes
 from training.evaluate.notes import notes
-from training.evaluate.subgroups import COLUMNS, subgroups
+from training.evaluate.subgroups import COLUMNS, MORE_COLUMNS, subgroups
 from training.evaluate.subset import keep_studies, known_studies, studies_in, studies_where, with_label
 from training.evaluate.votes import cases_by_rule, headline
 
@@ -93,6 +93,12 @@ def chosen_rows(
     return rows
 
 
+def _described(version: DatasetVersion) -> pa.Table:
+    """The manifest as subgroups read it."""
+    manifest = version.table("manifest")
+    return manifest.select([*COLUMNS, *(name for name in MORE_COLUMNS if name in manifest.column_names)])
+
+
 def evaluate_run(
     run: TrainingRun,
     version: DatasetVersion | None,
@@ -110,7 +116,7 @@ def evaluate_run(
     """
     rows = chosen_rows(run, version, split=split, where=where, studies=studies, label=label)
     decision = read_decision(run.folder)
-    manifest = version.table("manifest", COLUMNS) if version else None
+    manifest = _described(version) if version else None
     if manifest is not None and not set(strings(rows["study_id"]).tolist()) <= set(strings(manifest["study_id"]).tolist()):
         raise RadforgeError(
             "the version does not hold all predicted studies",

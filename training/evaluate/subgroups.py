@@ -20,6 +20,10 @@ SMALLEST = 10
 AGE_BANDS = ((0, 17), (18, 39), (40, 64), (65, 200))
 COLUMNS = ("image_id", "study_id", "manufacturer", "sex", "age_years", "view_position")
 """What is read of the manifest."""
+MORE_COLUMNS = ("metal_fraction",)
+"""What is read where the version has it: older ones have none."""
+METAL = 0.001
+"""Share of a limb from which it counts as metal: a wire is more, a speck is less."""
 
 UNKNOWN = "unknown"
 
@@ -27,8 +31,9 @@ UNKNOWN = "unknown"
 def subgroups(
     rules: Mapping[str, Cases], decision: Decision, manifest: pa.Table, count: int = RESAMPLES, seed: int = 0
 ) -> list[dict[str, Any]]:
-    """One entry per value of manufacturer, sex and age band (studies, by the headline rule) and of view position
-    (pictures): `group, value, level, n, n_positive`, and either `figures` (M) or `untold`, the reason why there are none.
+    """One entry per value of manufacturer, sex, age band and, where `manifest` tells of any, metal (studies, by the headline
+    rule), and of view position (pictures): `group, value, level, n, n_positive`, and either `figures` (M) or `untold`, the
+    reason why there are none.
     """
     rule = headline(rules)
     studies, pictures = rules[rule], rules["instance"]
@@ -36,6 +41,9 @@ def subgroups(
     for group, name in (("manufacturer", _text("manufacturer")), ("sex", _text("sex")), ("age", age_band)):
         names = _names(studies.study, manifest, "study_id", name)
         told += _group(group, "study", rule, studies, names, decision, count, seed)
+    if "metal_fraction" in manifest.column_names and manifest["metal_fraction"].null_count < manifest.num_rows:
+        names = _with_metal(studies.study, manifest)
+        told += _group("metal", "study", rule, studies, names, decision, count, seed)
     views = _names(pictures.id, manifest, "image_id", _text("view_position"))
     return told + _group("view position", "instance", "instance", pictures, views, decision, count, seed)
 
@@ -79,6 +87,15 @@ def _names(ids: Strings, manifest: pa.Table, key: str, name: Callable[[Mapping[s
         found.setdefault(str(identity), set()).add(name(row))
     values = (found.get(str(each), {UNKNOWN}) for each in ids)
     return np.asarray([next(iter(each)) if len(each) == 1 else "several" for each in values], dtype=np.str_)
+
+
+def _with_metal(ids: Strings, manifest: pa.Table) -> Strings:
+    """`yes` for a study with metal in any of its pictures, `no` where all were judged and show none."""
+    found: dict[str, set[str]] = {}
+    for identity, share in zip(strings(manifest["study_id"]), manifest["metal_fraction"].to_pylist(), strict=True):
+        found.setdefault(str(identity), set()).add(UNKNOWN if share is None else "yes" if share >= METAL else "no")
+    order = ("yes", UNKNOWN, "no")
+    return np.asarray([next(each for each in order if each in found.get(str(i), {UNKNOWN})) for i in ids], dtype=np.str_)
 
 
 def _text(column: str) -> Callable[[Mapping[str, Any]], str]:

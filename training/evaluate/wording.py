@@ -22,6 +22,7 @@ GROUP_NAMES: Mapping[str, str] = {
     "manufacturer": "Manufacturer",
     "sex": "Sex",
     "age": "Age",
+    "metal": "Metal in the limb",
     "view position": "View position (single pictures)",
 }
 

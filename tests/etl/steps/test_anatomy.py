@@ -3,6 +3,7 @@
 import csv
 import random
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,154 +19,9 @@ from schemas.steps import Anatomy
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"
 
-# "text": "part", "part+other" where several are named with equal right, "" where the text names none.
-LABELS: dict[str, dict[str, str]] = {
-    "the issue's own": {
-        "HAND": "hand", "muñeca": "wrist", "MUNECA IZQ": "wrist", "mu?eca": "wrist", "MUÃ‘ECA": "wrist",
-        "CARPO": "wrist", "Wrist AP/Lat": "wrist", "MANO Y MUÑECA": "hand+wrist",
-        "forearm w/ wrist": "forearm+wrist",
-    },
-    "defined terms": {
-        "WRIST": "wrist", "FOREARM": "forearm", "ELBOW": "elbow", "ARM": "upper_arm", "HUMERUS": "humerus",
-        "SHOULDER": "shoulder", "CLAVICLE": "clavicle", "SCAPULA": "scapula", "FINGER": "finger",
-        "THUMB": "thumb", "HIP": "hip", "THIGH": "thigh", "FEMUR": "femur", "KNEE": "knee",
-        "PATELLA": "patella", "LEG": "lower_leg", "ANKLE": "ankle", "FOOT": "foot", "TOE": "toe",
-        "CALCANEUS": "calcaneus", "PELVIS": "pelvis", "CHEST": "chest", "ABDOMEN": "abdomen",
-        "SKULL": "skull", "HEAD": "head", "NECK": "neck", "SPINE": "spine", "CSPINE": "cervical_spine",
-        "TSPINE": "thoracic_spine", "LSPINE": "lumbar_spine", "SSPINE": "sacrum",
-        "LSSPINE": "lumbosacral_spine", "TLSPINE": "thoracolumbar_spine",
-        "CTSPINE": "cervicothoracic_spine", "SIJOINT": "sacroiliac_joint", "TMJ": "temporomandibular_joint",
-        "JAW": "jaw_region", "RIB": "rib", "STERNUM": "sternum", "SCJOINT": "sternoclavicular_joint",
-        "ACJOINT": "acromioclavicular_joint", "BREAST": "breast", "HEART": "heart", "COCCYX": "coccyx",
-        "ORBIT": "orbit", "ZYGOMA": "zygoma", "WHOLEBODY": "whole_body", "EXTREMITY": "extremity",
-        "UPPERLIMB": "upper_limb", "LOWERLIMB": "lower_limb", "UPPERARM": "upper_arm",
-        "LOWERLEG": "lower_leg", "CHESTABDOMEN": "chest_and_abdomen", "ABDOMENPELVIS": "abdomen_and_pelvis",
-        "CHESTABDPELVIS": "chest_abdomen_and_pelvis", "NECKCHEST": "neck_and_chest",
-        "HEADNECK": "head_and_neck", "IAC": "internal_auditory_canal",
-    },
-    "wrist by language": {
-        "Handgelenk": "wrist", "HANDGELENK RE": "wrist", "Handwurzel": "wrist", "Kahnbein links": "wrist",
-        "poignet": "wrist", "POIGNET DROIT F+P": "wrist", "polso": "wrist", "POLSO SX": "wrist",
-        "punho": "wrist", "Punho Esquerdo": "wrist", "pulso": "wrist", "canell": "wrist",
-        "CANELL ESQUERRE": "wrist", "carpus": "wrist", "Articulatio radiocarpalis": "wrist",
-        "pols rechts": "wrist", "MUÑECA DCHA": "wrist", "escafoides": "wrist", "SCAPHOID LT 4V": "wrist",
-        "navicular": "wrist", "Radio distal der": "wrist", "distal radius": "wrist",
-        "TUNEL CARPIANO": "wrist", "carpal bones": "wrist", "Scafoide polso dx": "wrist",
-    },
-    "limbs by language": {
-        "mano": "hand", "MANOS AP": "hand", "main droite": "hand", "MÃO": "hand", "mà dreta": "hand",
-        "manus": "hand", "Mittelhand": "hand", "2do metacarpiano": "hand", "MAIN G": "hand",
-        "Edad ósea": "hand", "Hände bds": "hand", "dedo": "finger", "3er dedo mano izq": "finger",
-        "doigt": "finger", "dito mano": "finger", "vinger": "finger", "Digitus manus": "finger",
-        "Zeigefinger": "finger", "pulgar": "thumb", "Daumen": "thumb", "pouce": "thumb", "pollice": "thumb",
-        "polegar": "thumb", "polze": "thumb", "pollex": "thumb", "antebrazo": "forearm",
-        "Unterarm": "forearm", "AVANT-BRAS": "forearm", "avambraccio": "forearm", "antebraço": "forearm",
-        "avantbraç": "forearm", "antebrachium": "forearm", "CUBITO Y RADIO": "forearm",
-        "radius/ulna": "forearm", "RADIO": "forearm", "codo": "elbow", "Ellenbogen": "elbow",
-        "coude": "elbow", "gomito": "elbow", "cotovelo": "elbow", "colze": "elbow",
-        "articulatio cubiti": "elbow", "brazo": "upper_arm", "bras": "upper_arm", "braccio": "upper_arm",
-        "braço": "upper_arm", "braç": "upper_arm", "Oberarm": "upper_arm", "húmero": "humerus",
-        "omero": "humerus", "hombro": "shoulder", "Schulter ap": "shoulder", "épaule": "shoulder",
-        "spalla": "shoulder", "ombro": "shoulder", "espatlla": "shoulder", "cadera": "hip", "HÜFTE": "hip",
-        "HUEFTE LI": "hip", "hanche": "hip", "anca": "hip", "quadril": "hip", "maluc": "hip", "heup": "hip",
-        "muslo": "thigh", "Oberschenkel": "thigh", "cuisse": "thigh", "coscia": "thigh", "cuixa": "thigh",
-        "fémur": "femur", "femore": "femur", "fêmur": "femur", "rodilla": "knee", "Knie": "knee",
-        "genou": "knee", "ginocchio": "knee", "joelho": "knee", "genoll": "knee", "genu": "knee",
-        "rótula": "patella", "Kniescheibe": "patella", "rotule": "patella", "patela": "patella",
-        "pierna": "lower_leg", "Unterschenkel": "lower_leg", "jambe": "lower_leg", "gamba": "lower_leg",
-        "perna": "lower_leg", "TIBIA Y PERONE": "lower_leg", "Tib/Fib": "lower_leg", "cama": "lower_leg",
-        "peroné": "fibula", "tobillo": "ankle", "Sprunggelenk": "ankle", "OSG": "ankle",
-        "cheville": "ankle", "caviglia": "ankle", "tornozelo": "ankle", "turmell": "ankle",
-        "enkel": "ankle", "pie": "foot", "PIES CARGA": "foot", "Fuß": "foot", "FUSS AP": "foot",
-        "pied": "foot", "piede": "foot", "PÉ DIREITO": "foot", "peu esquerre": "foot", "pes": "foot",
-        "Vorfuß": "foot", "metatarso": "foot", "dedo pie": "toe", "DEDOS DEL PIE": "toe", "Zehe": "toe",
-        "orteil": "toe", "alluce": "toe", "hallux": "toe", "dit del peu": "toe", "dedo do pé": "toe",
-        "talón": "calcaneus", "Ferse": "calcaneus", "calcagno": "calcaneus", "calcanhar": "calcaneus",
-    },
-    "trunk, spine and head by language": {
-        "tórax PA": "chest", "Lunge": "chest", "torace": "chest", "CXR": "chest", "PORTABLE CHEST": "chest",
-        "Thoraxaufnahme": "chest", "TORAX EN CAMA": "chest", "Becken": "pelvis", "bassin": "pelvis",
-        "bacino": "pelvis", "Beckenübersicht": "pelvis", "HWS": "cervical_spine",
-        "columna cervical": "cervical_spine", "rachis cervical": "cervical_spine", "BWS": "thoracic_spine",
-        "columna dorsal": "thoracic_spine", "LWS": "lumbar_spine", "rachis lombaire": "lumbar_spine",
-        "colonna lombosacrale": "lumbosacral_spine", "COL. LUMBAR": "lumbar_spine",
-        "T/L spine": "thoracolumbar_spine", "C-Spine": "cervical_spine", "L SPINE": "lumbar_spine",
-        "sacro coxis": "sacrococcygeal_spine", "ISG": "sacroiliac_joint", "cráneo": "skull",
-        "Schädel": "skull", "SCHAEDEL": "skull", "crâne": "skull", "NNH": "paranasal_sinus",
-        "senos paranasales": "paranasal_sinus", "sinus": "paranasal_sinus", "OPG": "jaw_region",
-        "TEETH": "jaw_region", "Unterkiefer": "mandible", "parrilla costal": "rib", "Rippen li": "rib",
-        "côtes": "rib", "esternón": "sternum", "Brustbein": "sternum", "clavícula": "clavicle",
-        "Schlüsselbein": "clavicle", "omóplato": "scapula", "mama": "breast", "mammografia": "breast",
-        "abdomen simple": "abdomen", "KUB": "abdomen", "addome": "abdomen", "cuello": "neck",
-        "Hals": "neck", "corazón": "heart", "cuerpo entero": "whole_body", "BABYGRAM": "whole_body",
-        "ASP": "abdomen",
-    },
-    "side and view words around": {
-        "R HAND": "hand", "LEFT WRIST": "wrist", "WRIST_2V_LT": "wrist", "RWRIST": "wrist",
-        "LWRIST": "wrist", "LTWRIST": "wrist", "WRISTRT": "wrist", "WristLeft": "wrist", "HANDPA": "hand",
-        "RHAND": "hand", "LFOOT": "foot", "RPIE": "foot", "wrist, 3 views": "wrist", "Hand dp/obl.": "hand",
-        "HAND2": "hand", "MUÑECA D": "wrist", "XR WRIST 3+ VW LT": "wrist",
-        "Rx muñeca izquierda 2 proyecciones": "wrist",
-        "Radiographie du poignet gauche, face et profil": "wrist", "Rx l'épaule droite": "shoulder",
-        "UPPER EXTREMITY WRIST": "wrist", "Extremities/Hand": "hand", "EXTREMITY UPPER": "upper_limb",
-        "HAND, FINGER III": "finger", "hand and finger": "hand+finger", "wrist joint": "wrist",
-        "POIGNET FACE": "wrist", "radio poignet": "wrist", "DX HAND": "hand", "POLSO DX": "wrist",
-        "(WRIST)": "wrist", "wrist?": "wrist", "¿muñeca?": "wrist", "wrist.": "wrist", "  Wrist  ": "wrist",
-    },
-    "noise: code pages": {
-        "MUÃ\x91ECA": "wrist", "MuÃ±eca": "wrist", "MUÃƒâ€˜ECA": "wrist", "MU¥ECA": "wrist",
-        "MU¤ECA": "wrist", "MU±ECA": "wrist", "MU\ufffdECA": "wrist", "MU\ufffd\ufffdECA": "wrist",
-        "MUÐECA": "wrist", "MUŃECA": "wrist", "MUбECA": "wrist", "MU├æECA": "wrist", "MU╤ECA": "wrist",
-        "MU&Ntilde;ECA": "wrist", "\x1b-AMU\xd1ECA": "wrist", "MUÃ?ECA": "wrist",
-        "MU├âÔÇÿECA": "wrist", "ol\x82crano": "elbow", "DEDO DO P\ufffd": "toe", "MU\\ECA": "wrist",
-        "MU~NECA": "wrist", "MUN\u0303ECA": "wrist", "TÃ“RAX": "chest", "T¢RAX": "chest",
-        "M\ufffdO": "hand", "MÃƒO": "hand", "P\ufffd": "foot", "H\ufffdFTE": "hip", "Sch\ufffddel": "skull",
-        "\ufffdPAULE": "shoulder", "CR\ufffdNEO": "skull", "GENOU\x00": "knee", "ＷＲＩＳＴ": "wrist",
-        "Fu\ufffd": "foot", "ANTEBRA\ufffdO": "forearm",
-    },
-    "noise: letters lost, added, swapped": {
-        "mueca": "wrist", "MU ECA": "wrist", "MUECA DER": "wrist", "muneca": "wrist", "MUÑECCA": "wrist",
-        "MUNNECA": "wrist", "WIRST": "wrist", "WRISTT": "wrist", "WRSIT": "wrist", "Wriste": "wrist",
-        "HANDGELNEK": "wrist", "POINGET": "wrist", "WRI ST": "wrist", "T RAX": "chest",
-        "WRIS": "wrist", "RODILA": "knee",
-        "TOBILO": "ankle", "CLAVICULE": "clavicle", "SHOUDLER": "shoulder", "ELBWO": "elbow",
-        "FOREAM": "forearm", "ABDOMAN": "abdomen", "HOMBOR": "shoulder", "CADRA": "hip",
-        "ANTEBRASO": "forearm", "FORE ARM": "forearm", "TOTAL B": "whole_body", "CLAVIC": "clavicle",
-        "LUMBAR SPI": "lumbar_spine", "ARTIC. MUÑ": "wrist", "THORACIC SP": "thoracic_spine",
-    },
-    "values met in public archives": {
-        "WHOLE BODY": "whole_body", "HIP JOINT": "hip", "TOTAL BODY": "whole_body", "PORT CHEST": "chest",
-        "CHEST_TO_PELVIS": "chest_abdomen_and_pelvis", "PE CHEST": "chest",
-        "CHEST ABD PELVIS": "chest_abdomen_and_pelvis", "CAP": "chest_abdomen_and_pelvis",
-        "C_A_P": "chest_abdomen_and_pelvis", "ABD PEL": "abdomen_and_pelvis",
-        "CHES_ABD_PEL": "chest_abdomen_and_pelvis", "CHSTABDPELV": "chest_abdomen_and_pelvis",
-        "CHEST AB PEL": "chest_abdomen_and_pelvis", "LUMBAR_SPINE": "lumbar_spine",
-        "PORT C SPINE": "cervical_spine", "KIDNEY_URETER_BL": "abdomen", "PEDIATRIC CHEST": "chest",
-        "SHOULDER_SCAPULA": "scapula", "FACIAL": "facial_bones", "FOOT_ANKLE": "foot+ankle",
-        "HEAD AND NECK": "head_and_neck", "NECK CHEST": "neck_and_chest", "LOW_EXM": "lower_limb",
-        "UP_EXM": "upper_limb", "TIBIA FIBULA": "lower_leg", "THORAXABD": "chest_and_abdomen",
-        "CHEST_LOW EXT": "chest+lower_limb", "TBFB_CALF": "lower_leg", "FOOT LAT": "foot",
-        "ORBITS": "orbit", "XR C Spine Comp Min 4 Views": "cervical_spine", "XRAY RIGHT HAND": "hand",
-        "ART HUMERALE": "shoulder", "CT THORACO-ABDOMINAL": "chest_and_abdomen",
-        "BACINO ANCA": "pelvis+hip", "MODALITYLUT - TEETH": "jaw_region",
-        "Non-ossifying fibroma of distal tibia": "lower_leg", "MAMMOSCREENING 1E LEZING": "breast",
-        "CHEVILLE droite": "ankle", "SPINE LUMBOSACRAL MIN 2 VIEWS": "lumbosacral_spine",
-    },
-    "several parts": {
-        "mano/muñeca": "hand+wrist", "HAND\\WRIST": "hand+wrist", "wrist & hand": "wrist+hand",
-        "codo y antebrazo": "elbow+forearm", "Unterarm mit Handgelenk": "forearm+wrist",
-        "knee + ankle": "knee+ankle", "HANDWRIST": "hand+wrist", "Poignet et main droite": "wrist+hand",
-    },
-    "no part": {
-        "": "", "UNKNOWN": "", "XR": "", "?": "", "---": "", "JPEG 2000 Compressed Image": "", "ANNOON": "",
-        "12345": "", "AP": "", "LATERAL": "", "LEFT": "", "SANO": "", "CANO": "", "PUNTO": "", "CAMPO": "",
-        "HOMBRE": "", "CREST": "", "ANGLE": "", "TWIST": "", "RX": "", "DEFAULT": "", "SERVICE": "",
-        "BODY": "", "NO DATA": "", "Bone": "", "series 3": "", "手": "", "PIEL": "", "HARM": "", "CHARM": "",
-        "PIER": "", "manor": "", "routine": "", "Novo Teste Descricao Exame": "", "SE - TI 2500": "",
-        "OFFIS Structured Reporting Templates": "", "xxx xxxxxxx xxxxxx": "", "Quad Capture": "",
-    },
-}  # fmt: skip
-TABLE = [(kind, text, expected) for kind, labels in LABELS.items() for text, expected in labels.items()]
+TEXTS = tomllib.loads((Path(__file__).parent / "body_part_texts.toml").read_text("utf-8"))
+TABLE = [(kind, text, says) for kind, texts in TEXTS["label"].items() for text, says in texts.items()]
+DESCRIPTIONS = [(text, says) for texts in TEXTS["description"].values() for text, says in texts.items()]
 
 
 def film(**texts: str) -> Instance:
@@ -176,23 +32,35 @@ def named(**texts: str) -> BodyPart | None:
     return recognise(film(**texts), Anatomy())
 
 
+def said(found: BodyPart | None) -> str:
+    """What was understood, as the table of texts writes it."""
+    if found is None:
+        return ""
+    return " ".join(filter(None, ("+".join((found.part, *found.ambiguous)), found.laterality, found.view)))
+
+
 def test_the_table_is_as_large_as_was_asked_for() -> None:
     assert len(TABLE) >= 250
 
 
-@pytest.mark.parametrize(("kind", "text", "expected"), TABLE)
-def test_a_label_is_understood(kind: str, text: str, expected: str) -> None:
+@pytest.mark.parametrize(("kind", "text", "says"), TABLE)
+def test_a_label_is_understood(kind: str, text: str, says: str) -> None:
     found = named(body_part_examined=text)
 
-    assert "+".join((found.part, *found.ambiguous) if found else ()) == expected, kind
+    assert said(found) == says, kind
     assert found is None or 0 < found.score <= 100
 
 
-@pytest.mark.parametrize(("kind", "text", "expected"), TABLE)
-def test_a_wrist_recipe_keeps_the_wrists_and_nothing_else(kind: str, text: str, expected: str) -> None:
+@pytest.mark.parametrize(("text", "says"), DESCRIPTIONS)
+def test_a_description_is_understood_and_nobodys_name_is_taken_for_a_part(text: str, says: str) -> None:
+    assert said(named(study_description=text)) == says
+
+
+@pytest.mark.parametrize(("kind", "text", "says"), TABLE)
+def test_a_wrist_recipe_keeps_the_wrists_and_nothing_else(kind: str, text: str, says: str) -> None:
     drop = select(film(body_part_examined=text), Anatomy(keep=("wrist",), unknown="drop"))
 
-    assert (drop is None) == ("wrist" in expected.split("+")), kind
+    assert (drop is None) == ("wrist" in says.split(" ", maxsplit=1)[0].split("+")), kind
 
 
 def test_the_labels_of_the_shared_files_are_all_understood_or_known_to_name_nothing() -> None:
@@ -410,7 +278,6 @@ def test_every_part_is_understood_by_its_own_name() -> None:
 
 
 def test_limb_parts_have_names_in_eight_languages() -> None:
-    import tomllib
     from importlib.resources import files
 
     tables = tomllib.loads((files("etl.steps") / "body_parts.toml").read_text("utf-8"))
@@ -419,7 +286,7 @@ def test_limb_parts_have_names_in_eight_languages() -> None:
     missing = {
         (part, language)
         for part in limbs
-        for language in ("en", "es", "la", "de", "fr", "it", "pt", "ca")
+        for language in ("en", "es", "ca", "pt", "fr", "it", "de", "nl")
         if not tables[part].get(language) and not (tables[part].get("weak") and language == "fr")
     }
     assert len(limbs) >= 18

@@ -1,0 +1,105 @@
+"""`make bench-films`: every known change on many films, the thesis' steps and ours side by side.
+
+`python -m tests.films [--films FOLDER] [--seeds FIRST:LAST] [--no-real] [--worst SHEET.png]`
+"""
+
+from __future__ import annotations
+
+import argparse
+import zlib
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tests.films import sources
+from tests.films.changes import JOINED, SINGLE, joined
+from tests.films.known import KnownFilm
+from tests.films.score import Method, Score, score
+from tests.films.sheet import worst
+from tests.films.table import Row, claims, lines
+
+METHODS: tuple[Method, ...] = ("thesis", "ours")
+
+
+def cases(films: list[tuple[str, KnownFilm]], only: str = "") -> Iterator[tuple[str, str, KnownFilm]]:
+    """(case, film, changed film); the same films give the same cases."""
+    for case, change in SINGLE.items():
+        for name, film in films:
+            if only in case:
+                yield case, name, change(film, _random(case, name))
+    for case, (number, gap, brightness) in JOINED.items():
+        for start in range(len(films)):
+            names, members = zip(*(films[(start + step * 5) % len(films)] for step in range(number)), strict=True)
+            if only in case and len(set(names)) == number:
+                yield case, names[0], joined(list(members), _random(case, names[0]), gap=gap, brightness=brightness)
+
+
+def _random(case: str, name: str) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(f"{case} {name}".encode()))
+
+
+def measure(films: list[tuple[str, KnownFilm]], only: str = "") -> list[Row]:
+    """Score every case by both methods; tilts are told against the film's own run as it is."""
+    own: dict[Method, dict[str, float]] = {method: {} for method in METHODS}
+    for _, film in films:
+        for method in METHODS:
+            upright = score(film, method)
+            own[method] |= {limb.of: away for limb, away in zip(upright.matched, upright.away_deg, strict=True)}
+    rows = []
+    for case, name, film in cases(films, only):
+        scores = {method: score(film, method) for method in METHODS}
+        tilts = {method: _tilts(scores[method], own[method]) for method in METHODS}
+        below = {method: _below(scores[method]) if film.knows_up else [] for method in METHODS}
+        rows.append(Row(case, name, scores, tilts, below))
+    return rows
+
+
+def _tilts(found: Score, own: dict[str, float]) -> list[float]:
+    errors = []
+    for limb, away in zip(found.matched, found.away_deg, strict=True):
+        if limb.of in own:
+            error = away - (-own[limb.of] if limb.mirrored else own[limb.of])
+            errors.append(abs((error + 90) % 180 - 90))
+    return errors
+
+
+def _below(found: Score) -> list[tuple[bool, float]]:
+    return [(abs(away) > 90, sure) for away, sure in zip(found.away_deg, found.confidence, strict=True)]
+
+
+def main() -> None:
+    """Draw, change, score, print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.films", description=__doc__)
+    parser.add_argument("--films", type=Path, help="a folder of films of your own with a truth.csv")
+    parser.add_argument("--seeds", default="1000:1024", help="seeds of the drawn films, FIRST:LAST")
+    parser.add_argument("--no-real", action="store_true", help="without the films of the data folder")
+    parser.add_argument("--case", default="", help="only cases whose name holds this")
+    parser.add_argument("--worst", type=Path, help="a contact sheet of the worst decisions")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    first, last = (int(part) for part in options.seeds.split(":"))
+    groups = {"drawn films": list(sources.drawn(range(first, last)))}
+    if not options.no_real:
+        groups["real films of the data folder"] = list(sources.real())
+        if not groups["real films of the data folder"]:
+            print(f"no real films: {sources.DATA.name} is not beside this checkout")
+    if options.films:
+        groups[f"films of {options.films.name}"] = list(sources.own(options.films))
+    everything = []
+    for title, films in groups.items():
+        if not films:
+            continue
+        rows = measure(films, options.case)
+        everything += rows
+        print(f"\n{title}: {len(films)} films, {len(rows)} cases\n")
+        print("\n".join(lines(rows, chain(SINGLE, JOINED))))
+        print(claims(rows))
+    if options.worst:
+        cv2.imwrite(str(options.worst), worst(everything))
+
+
+if __name__ == "__main__":
+    main()
