@@ -242,11 +242,15 @@ def _is_blade(chord: _Chord, on_field: NDArray[np.bool_], agree: NDArray[np.bool
 
     Where that one grey lies on both sides the chord has left the field, and nothing can be seen there.
     """
-    for outer, inner in ((chord.low, chord.high), (chord.high, chord.low)):
-        (first, last), (darkest, brightest) = span(outer[agree], 0.1, 0.9), span(inner[agree], 0.1, 0.9)
-        if last - first > _ONE_GREY * (brightest - darkest) or brightest - darkest < 6 * noticeable:
+    if against > (1 - _CERTAIN) * np.count_nonzero(on_field):
+        return False
+    greys = np.sort(np.stack((chord.low[agree], chord.high[agree])), axis=1)
+    dark, light = greys[:, round(0.1 * (greys.shape[1] - 1))].tolist(), greys[:, round(0.9 * (greys.shape[1] - 1))].tolist()
+    for outer, inner in ((0, 1), (1, 0)):
+        spread, shown = light[outer] - dark[outer], light[inner] - dark[inner]
+        if spread > _ONE_GREY * shown or shown < 6 * noticeable:
             continue
-        grey, near = (first + last) / 2, max(last - first, 2 * noticeable)
+        grey, near = (dark[outer] + light[outer]) / 2, max(spread, 2 * noticeable)
         gone = on_field & ~agree & (np.abs(chord.low - grey) < near) & (np.abs(chord.high - grey) < near)
         seen = np.count_nonzero(on_field & ~gone)
         if np.count_nonzero(agree) >= _CERTAIN * seen and against <= (1 - _CERTAIN) * seen:

@@ -20,19 +20,23 @@ from etl.steps.seams import panels
 from etl.steps.thumbnail import remembered
 
 _BINS = 64
+_LEAST_CONTRAST = 0.4  # of the whole picture's, for a joined film
 _FIRST, _SECOND = np.array(np.triu_indices(_BINS - 1, 1)) + 1  # all pairs of levels that part three classes
 
 
 class Limb(NamedTuple):
     """What is seen on a thumbnail: `mask` bool (rows, columns) of flesh and bone, `reach` the same with the
     faint surroundings of its edges, `bone` its brightest class, `inside` the exposed field; `grey`
-    float32, the smoothed thumbnail with dark air."""
+    float32, the smoothed thumbnail with dark air. `contrast` float32: the range of greys of the joined film
+    that a pixel belongs to; `films`: how many were joined."""
 
     mask: NDArray[np.bool_]
     reach: NDArray[np.bool_]
     bone: NDArray[np.bool_]
     inside: NDArray[np.bool_]
     grey: NDArray[np.float32]
+    contrast: NDArray[np.float32]
+    films: int = 1
 
 
 @remembered
@@ -43,11 +47,15 @@ def find_limb(small: NDArray[np.float32]) -> Limb:
     films = panels(small, whole.mask)
     if len(films) == 1:
         return whole
-    limb = Limb._make(np.zeros_like(part) for part in whole)
-    for rows, columns in films:
-        for full, part in zip(limb, _find_in(small[rows, columns]), strict=True):
-            full[rows, columns] = part
-    return limb
+    mask, reach, bone, inside = (np.zeros(small.shape, dtype=bool) for _ in range(4))
+    grey, contrast = np.zeros(small.shape, np.float32), np.zeros(small.shape, np.float32)
+    for window in films:
+        part = _find_in(small[window])
+        mask[window], reach[window], bone[window], inside[window] = part.mask, part.reach, part.bone, part.inside
+        grey[window], contrast[window] = part.grey, part.contrast
+    # A strip of air has a contrast too, of noise and scatter: a limb's is not so much smaller than its neighbour's.
+    np.maximum(contrast, _LEAST_CONTRAST * whole.contrast, out=contrast)
+    return Limb(mask, reach, bone, inside, grey, contrast, len(films))
 
 
 def _find_in(small: NDArray[np.float32]) -> Limb:
@@ -69,7 +77,9 @@ def _find_in(small: NDArray[np.float32]) -> Limb:
         if corners and median(grey[piece]) > 0.9 * white:
             allowed &= ~piece
     reach = air + 0.5 * (skin - air)
-    return Limb(allowed & (grey > skin), allowed & (grey > reach), allowed & (grey > cortex), film.inside, grey)
+    low, high = span(grey[film.inside], 0.02, 0.98)
+    contrast = np.full_like(grey, high - low)
+    return Limb(allowed & (grey > skin), allowed & (grey > reach), allowed & (grey > cortex), film.inside, grey, contrast)
 
 
 def grey_classes(values: NDArray[np.float32]) -> tuple[float, float, float]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.steps.limbs import shows_limb
-from etl.steps.parts import Box, Region, bounding_box, find_parts
+from etl.steps.parts import Box, Region, bounding_box, find_parts, how_sure
 from etl.steps.thumbnail import thumbnail
 from etl.study import Drop, Frame, compose
 from schemas.steps import OtsuSplit
@@ -22,14 +22,19 @@ def apply(frame: Frame, settings: OtsuSplit) -> list[Frame] | Drop:
 
     A part keeps the pixels of its box plus a margin of air; what another part has in that box becomes padding
     (0). A film recognised as no limb passes unchanged. A picture with a side under `min_side` drops; what
-    would be a part smaller than that is none, so it costs nobody the film around it.
+    would be a part smaller than that is none, so it costs nobody the film around it. `robust` writes `split_score`
+    (0.5..1: how sure the number of limbs is).
     """
     if not shows_limb(frame.body_part):
         return [frame]
     rows, columns = frame.pixels.shape
     if min(rows, columns) < settings.min_side:
         return Drop("region_too_small", f"{rows}x{columns} pixels, at least {settings.min_side} needed")
-    return _split(frame, settings)
+    if settings.method == "thesis":
+        return _split(frame, settings)
+    score = how_sure(thumbnail(frame.pixels), settings.min_of_largest)
+    sure = min(score, float(frame.done.get("split_score") or 1.0))  # a cut film is no surer of it than before
+    return [replace(piece, done={**piece.done, "split_score": sure}) for piece in _split(frame, settings)]
 
 
 def _split(frame: Frame, settings: OtsuSplit) -> list[Frame]:

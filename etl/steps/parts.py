@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -32,19 +31,41 @@ class Region:
 
 def find_parts(small: NDArray[np.float32], min_of_largest: float) -> list[Region]:
     """The limbs of a thumbnail (float32 (rows, columns), 0..255), in no order; [] when there is none."""
+    return [part.region for part in _limbs(_components(small), min_of_largest)]
+
+
+def how_sure(small: NDArray[np.float32], min_of_largest: float) -> float:
+    """How sure (0.5..1) the number of limbs is: nothing is nearly a limb, none is hardly one, each joined film has its own."""
     found = _components(small)
+    limbs = _limbs(found, min_of_largest)
+    if not limbs:
+        return 0.5
+    largest = max(part.area for part in limbs)
+    nearly = max((part.area for part in found if part not in limbs and part.is_body), default=0) / largest
+    hardly = min(part.area for part in limbs) / largest
+    joined = find_limb(small).films
+    doubts = (
+        nearly / min_of_largest,
+        min_of_largest / hardly if len(limbs) > 1 else 0.0,
+        float(joined > 1 and joined != len(limbs)),
+    )
+    return 1 - 0.5 * min(1.0, max(doubts))
+
+
+def _limbs(found: list[_Component], min_of_largest: float) -> list[_Component]:
     if not found:
         return []
     largest = max(part.area for part in found)
     longest = max(part.length for part in found if part.area >= 0.5 * largest)
     return [
-        part.region
+        part
         for part in found
         if part.area >= min_of_largest * largest and part.length >= _LEAST_LENGTH * longest and part.is_body
     ]
 
 
-class _Component(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class _Component:
     region: Region
     area: int  # pixels
     length: float  # of the smallest rectangle around it
@@ -87,8 +108,8 @@ def _length(mask: NDArray[np.bool_]) -> float:
 def _is_body(mask: NDArray[np.bool_], limb: Limb) -> bool:
     """Whether a component looks like flesh with bone in it: many greys, with a skin, and no net of thin
     strips."""
-    (low, high), (black, white) = span(limb.grey[mask], 0.05, 0.95), span(limb.grey[limb.inside], 0.02, 0.98)
-    whole = white - black
+    low, high = span(limb.grey[mask], 0.05, 0.95)
+    whole = median(limb.contrast[mask])
     if high - low < _LEAST_GREYS * whole:
         return False
     if np.count_nonzero(mask) < _LEAST_FILLED * _hull_area(mask):
