@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help venv demo test acceptance check bench thesis format docs update clean
+.PHONY: help venv demo test acceptance check bench bench-films thesis format docs update clean
 
 help:
 	@echo "make demo        a drawn raw archive, a dataset from it, two models trained on it"
@@ -11,6 +11,7 @@ help:
 	@echo "make acceptance  the long tests: many kills, many seeds"
 	@echo "make check       ruff, mypy, import rules"
 	@echo "make bench       speed and memory, as ratios"
+	@echo "make bench-films  what the steps make of known changes, the thesis' methods beside ours"
 	@echo "make thesis      the thesis' story on drawn films: trains for about an hour, goes on where it stopped"
 	@echo "make format      ruff format and fixes"
 	@echo "make docs        the generated pages"
@@ -42,6 +43,9 @@ check: venv
 
 bench: venv
 	$(BIN)/python -m tests.benchmark
+
+bench-films: venv
+	$(BIN)/python -m tests.films
 
 thesis: venv
 	$(BIN)/python -m tests.thesis

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import zlib
 from collections.abc import Iterator
 from itertools import chain
@@ -70,6 +71,12 @@ def _below(found: Score) -> list[tuple[bool, float]]:
     return [(abs(away) > 90, sure) for away, sure in zip(found.away_deg, found.confidence, strict=True)]
 
 
+def say(text: str) -> None:
+    """A line of the report."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """Draw, change, score, print."""
     parser = argparse.ArgumentParser(prog="python -m tests.films", description=__doc__)
@@ -85,7 +92,7 @@ def main() -> None:
     if not options.no_real:
         groups["real films of the data folder"] = list(sources.real())
         if not groups["real films of the data folder"]:
-            print(f"no real films: {sources.DATA.name} is not beside this checkout")
+            say("no real films: the data folder is not beside this checkout")
     if options.films:
         groups[f"films of {options.films.name}"] = list(sources.own(options.films))
     everything = []
@@ -94,9 +101,9 @@ def main() -> None:
             continue
         rows = measure(films, options.case)
         everything += rows
-        print(f"\n{title}: {len(films)} films, {len(rows)} cases\n")
-        print("\n".join(lines(rows, chain(SINGLE, JOINED))))
-        print(claims(rows))
+        say(f"\n{title}: {len(films)} films, {len(rows)} cases\n")
+        say("\n".join(lines(rows, chain(SINGLE, JOINED))))
+        say(claims(rows))
     if options.worst:
         cv2.imwrite(str(options.worst), worst(everything))
 

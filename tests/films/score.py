@@ -49,14 +49,15 @@ def score(film: KnownFilm, method: Method) -> Score:
     recipe = RECIPES[method]
     start = Frame(pixels=film.pixels, body_part=film.body_part)
     leaves = [leaf for leaf in apply_steps([start], recipe) if isinstance(leaf, Frame)]
-    result = Score(all(_right_way(leaf, film) for leaf in leaves), len(leaves) == len(film.limbs), len(leaves), given=film.pixels, leaves=leaves)
+    polarity = all(_right_way(leaf, film) for leaf in leaves)
+    result = Score(polarity, len(leaves) == len(film.limbs), len(leaves), given=film.pixels, leaves=leaves)
     result.transform = all(_lands(leaf, film) for leaf in leaves)
     result.settled = all(_settled(leaf, recipe) for leaf in leaves)
     if not result.count:
         return result
     for leaf in leaves:
         seen = seen_by(leaf, film.pixels.shape)
-        limb = max(film.limbs, key=lambda limb, seen=seen: int((limb.mask & seen).sum()))
+        limb = film.limbs[int(np.argmax([np.count_nonzero(part.mask & seen) for part in film.limbs]))]
         every = np.logical_or.reduce([part.mask for part in film.limbs])
         result.limb_iou.append(float((limb.mask & seen).sum() / max(1, (limb.mask | (every & seen)).sum())))
         if film.has_axis:

@@ -12,6 +12,7 @@ import numpy as np
 
 from etl.phantom.bodies import draw_region
 from etl.phantom.wrist import draw_wrist
+from etl.phantom.wrist_anatomy import View
 from etl.pixels.film import Film, read_film
 from schemas.recipe import Pixels
 from tests.films.known import KnownFilm, Mask, Picture, plain
@@ -35,7 +36,7 @@ def drawn(seeds: range) -> Iterator[tuple[str, KnownFilm]]:
         if kind == "hand":
             film = draw_region(rng, "hand", rows, columns)
         else:
-            view = "lateral" if kind == "lateral" else "pa"
+            view: View = "lateral" if kind == "lateral" else "pa"
             film = draw_wrist(rng, rows, columns, view=view, mirrored=seed % 3 == 0, rows_mm=float(rng.uniform(190, 260)))
         noise = cv2.GaussianBlur(rng.normal(0, 1, film.pixels.shape).astype(np.float32), (0, 0), 0.5)
         heel = np.linspace(-0.5, 0.5, rows)[:, None] * rng.uniform(-0.06, 0.06)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +22,26 @@ class Row:
     below: Mapping[Method, Sequence[tuple[bool, float]]]
 
 
-_HEAD = (
-    f"{'':<28}{'':>5}  {'polarity %':^13}{'count %':^13}{'limb IoU':^13}"
-    f"{'tilt mean':^13}{'tilt 95th':^13}{'upside down %':^15}{'settled %':^13}{'transform %':^13}"
+@dataclass(frozen=True)
+class _Column:
+    """A pair of columns: the thesis' value and ours, by a function of the cases and the method."""
+
+    title: str
+    value: Callable[[Sequence[Row], Method], str]
+
+
+_COLUMNS = (
+    _Column("polarity %", lambda rows, m: _share(row.scores[m].polarity for row in rows)),
+    _Column("count %", lambda rows, m: _share(row.scores[m].count for row in rows)),
+    _Column("limb IoU", lambda rows, m: _mean([iou for row in rows for iou in row.scores[m].limb_iou], 3)),
+    _Column("tilt mean", lambda rows, m: _mean([tilt for row in rows for tilt in row.tilts[m]], 2)),
+    _Column("tilt 95th", lambda rows, m: _high([tilt for row in rows for tilt in row.tilts[m]])),
+    _Column("below %", lambda rows, m: _share(below for row in rows for below, _ in row.below[m])),
+    _Column("settled %", lambda rows, m: _share(row.scores[m].settled for row in rows)),
+    _Column("transform %", lambda rows, m: _share(row.scores[m].transform for row in rows)),
 )
-_NAMES = f"{'case':<28}{'n':>5}  " + 5 * f"{'thesis':>6}{'ours':>6} " + f"{'thesis':>7}{'ours':>7} " + 2 * f"{'thesis':>6}{'ours':>6} "
+_HEAD = f"{'':<28}{'':>5}" + "".join(f"{column.title:^14}" for column in _COLUMNS)
+_NAMES = f"{'case':<28}{'n':>5}" + len(_COLUMNS) * f"{'thesis':>7}{'ours':>7}"
 
 
 def lines(rows: Sequence[Row], cases: Iterable[str]) -> list[str]:
@@ -37,21 +52,8 @@ def lines(rows: Sequence[Row], cases: Iterable[str]) -> list[str]:
 
 
 def _line(case: str, rows: Sequence[Row]) -> str:
-    text = f"{case:<28}{len(rows):>5}  "
-    columns = [
-        lambda m: _share(row.scores[m].polarity for row in rows),
-        lambda m: _share(row.scores[m].count for row in rows),
-        lambda m: _number([iou for row in rows for iou in row.scores[m].limb_iou], np.mean, 3),
-        lambda m: _number([tilt for row in rows for tilt in row.tilts[m]], np.mean, 2),
-        lambda m: _number([tilt for row in rows for tilt in row.tilts[m]], lambda v: np.percentile(v, 95), 1),
-        lambda m: _share(below for row in rows for below, _ in row.below[m]),
-        lambda m: _share(row.scores[m].settled for row in rows),
-        lambda m: _share(row.scores[m].transform for row in rows),
-    ]
-    for index, column in enumerate(columns):
-        width = 7 if index == 5 else 6
-        text += f"{column('thesis'):>{width}}{column('ours'):>{width}} "
-    return text
+    values = "".join(f"{column.value(rows, 'thesis'):>7}{column.value(rows, 'ours'):>7}" for column in _COLUMNS)
+    return f"{case:<28}{len(rows):>5}{values}"
 
 
 def _share(verdicts: Iterable[bool]) -> str:
@@ -59,12 +61,17 @@ def _share(verdicts: Iterable[bool]) -> str:
     return f"{100 * float(np.mean(values)):.1f}" if values else "-"
 
 
-def _number(values: Sequence[float], of: object, digits: int) -> str:
-    return f"{float(of(values)):.{digits}f}" if len(values) else "-"  # type: ignore[operator]
+def _mean(values: Sequence[float], digits: int) -> str:
+    return f"{float(np.mean(values)):.{digits}f}" if values else "-"
+
+
+def _high(values: Sequence[float]) -> str:
+    return f"{float(np.percentile(values, 95)):.1f}" if values else "-"
 
 
 def claims(rows: Sequence[Row], above: float = 0.9) -> str:
     """How often a picture that was called upright with more than this confidence was upside down."""
     sure = [below for row in rows for below, confidence in row.below["ours"] if confidence > above]
     wrong = sum(sure)
-    return f"confidence above {above}: claimed for {len(sure)} limbs, upside down {wrong} ({100 * wrong / max(1, len(sure)):.2f} %)"
+    share = 100 * wrong / max(1, len(sure))
+    return f"confidence above {above}: claimed for {len(sure)} limbs, upside down {wrong} ({share:.2f} %)"
