@@ -84,8 +84,9 @@ class PcaRotation(Settings):
     component."""
     dead_band_deg: float = Field(default=1.0, ge=0, le=90)
     """Turns smaller than this many degrees are not applied."""
-    min_elongation: float = Field(default=1.2, ge=1)
-    """`robust`: axis ratio below which a part has no axis to speak of and is left as it is."""
+    min_elongation: float = Field(default=1.1, ge=1)
+    """`robust`: how long beside broad (of its mass and of the lines in it) a part must be; below, it has no axis to speak of
+    and is left as it is."""
     min_up_down_confidence: float = Field(default=0.55, ge=0.5, le=1)
     """`robust`: how sure (0.5 is a guess) the step must be that the far end is below before it turns a film
     round."""

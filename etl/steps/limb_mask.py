@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from etl.steps.captions import without_captions
 from etl.steps.collimation import exposure, narrow_exposure
 from etl.steps.polarity import bright_air
 from etl.steps.quantiles import median, quantile, span
@@ -43,19 +44,27 @@ class Limb(NamedTuple):
 def find_limb(small: NDArray[np.float32]) -> Limb:
     """Look at a thumbnail (float32 (rows, columns), 0..255) of either polarity; joined films are looked at
     one by one."""
+    rows, columns = small.shape
+    window = without_captions(small)
+    if window != (slice(0, rows), slice(0, columns)):
+        return _placed([(window, find_limb(np.ascontiguousarray(small[window])))], small.shape)
     whole = _find_in(small)
     films = panels(small, whole.mask)
     if len(films) == 1:
         return whole
-    mask, reach, bone, inside = (np.zeros(small.shape, dtype=bool) for _ in range(4))
-    grey, contrast = np.zeros(small.shape, np.float32), np.zeros(small.shape, np.float32)
-    for window in films:
-        part = _find_in(small[window])
+    joined = _placed([(film, _find_in(small[film])) for film in films], small.shape)
+    # A strip of air has a contrast too, of noise and scatter: a limb's is not so much smaller than its neighbour's.
+    return joined._replace(contrast=np.maximum(joined.contrast, _LEAST_CONTRAST * whole.contrast))
+
+
+def _placed(films: list[tuple[tuple[slice, slice], Limb]], shape: tuple[int, ...]) -> Limb:
+    """What was seen in windows of a thumbnail, each at its place; nothing in between."""
+    mask, reach, bone, inside = (np.zeros(shape, dtype=bool) for _ in range(4))
+    grey, contrast = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for window, part in films:
         mask[window], reach[window], bone[window], inside[window] = part.mask, part.reach, part.bone, part.inside
         grey[window], contrast[window] = part.grey, part.contrast
-    # A strip of air has a contrast too, of noise and scatter: a limb's is not so much smaller than its neighbour's.
-    np.maximum(contrast, _LEAST_CONTRAST * whole.contrast, out=contrast)
-    return Limb(mask, reach, bone, inside, grey, contrast, len(films))
+    return Limb(mask, reach, bone, inside, grey, contrast, sum(part.films for _, part in films))
 
 
 def _find_in(small: NDArray[np.float32]) -> Limb:

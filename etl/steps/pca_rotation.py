@@ -20,6 +20,7 @@ from etl.steps.warp import turned
 from etl.study import Drop, Frame
 from schemas.steps import PcaRotation
 
+_SURE = 0.25  # of an axis, as `axis` adds directions: below, its ends are in doubt as well
 _TRIES = 3  # a turn is looked at once more and mended, at most this often
 
 
@@ -99,7 +100,10 @@ def needed(frame: Frame, settings: PcaRotation) -> Turn:
     degrees = seen.turn_deg if abs(seen.turn_deg) > settings.dead_band_deg else 0.0
     if not far_end_up(frame.body_part):
         return Turn(degrees, 0.5)
-    below = (1 + seen.upside_down) / 2
+    # Who is not sure of the axis is not sure of its ends either.
+    squared = seen.elongation**2
+    sure = min(1.0, (squared - 1) / (squared + 1) / _SURE)
+    below = (1 + sure * seen.upside_down) / 2
     if below > settings.min_up_down_confidence:
         return Turn(_wrapped(degrees + 180.0), below)
     return Turn(degrees, 1 - below)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ANGLE_BINS = 180  # of 2 degrees: the direction of the gradient, sense included
-_CANDIDATES = 24
+_CANDIDATES = 18
 _LEAST = 0.12  # of the shorter side: an edge of a small field is no longer
 _COS = np.cos(np.arange(_ANGLE_BINS) * (2 * np.pi / _ANGLE_BINS))
 _SIN = np.sin(np.arange(_ANGLE_BINS) * (2 * np.pi / _ANGLE_BINS))

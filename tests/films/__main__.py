@@ -1,6 +1,6 @@
 """`make bench-films`: every known change on many films, the thesis' steps and ours side by side.
 
-`python -m tests.films [--films FOLDER] [--seeds FIRST:LAST] [--no-real] [--worst SHEET.png]`
+`python -m tests.films [--films FOLDER] [--seeds FIRST:LAST] [--no-real] [--sample N] [--worst SHEET.png]`
 """
 
 from __future__ import annotations
@@ -25,24 +25,32 @@ from tests.films.table import Row, claims, lines
 METHODS: tuple[Method, ...] = ("thesis", "ours")
 
 
-def cases(films: list[tuple[str, KnownFilm]], only: str = "") -> Iterator[tuple[str, str, KnownFilm]]:
-    """(case, film, changed film); the same films give the same cases."""
+Named = tuple[str, KnownFilm]
+
+
+def cases(films: list[Named], only: str = "", sample: int = 0) -> Iterator[tuple[str, str, KnownFilm]]:
+    """(case, film, changed film); the same films give the same cases. `sample`: at most so many films a case, 0 for all."""
     for case, change in SINGLE.items():
-        for name, film in films:
-            if only in case:
-                yield case, name, change(film, _random(case, name))
+        for name, film in _some(films, case, sample) if only in case else ():
+            yield case, name, change(film, _random(case, name))
     for case, (number, gap, brightness) in JOINED.items():
-        for start in range(len(films)):
-            names, members = zip(*(films[(start + step * 5) % len(films)] for step in range(number)), strict=True)
-            if only in case and len(set(names)) == number:
-                yield case, names[0], joined(list(members), _random(case, names[0]), gap=gap, brightness=brightness)
+        for first in _some(films, case, sample) if only in case and len(films) >= number else ():
+            rng = _random(case, first[0])
+            members = [first, *_some([film for film in films if film is not first], f"{case} {first[0]}", number - 1)]
+            yield case, first[0], joined([film for _, film in members], rng, gap=gap, brightness=brightness)
+
+
+def _some(films: list[Named], what: str, number: int) -> list[Named]:
+    if not 0 < number < len(films):
+        return films
+    return [films[place] for place in sorted(_random(what, "").choice(len(films), number, replace=False))]
 
 
 def _random(case: str, name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(f"{case} {name}".encode()))
 
 
-def measure(films: list[tuple[str, KnownFilm]], only: str = "") -> list[Row]:
+def measure(films: list[Named], only: str = "", sample: int = 0) -> list[Row]:
     """Score every case by both methods; tilts are told against the film's own run as it is."""
     own: dict[Method, dict[str, float]] = {method: {} for method in METHODS}
     for _, film in films:
@@ -50,10 +58,10 @@ def measure(films: list[tuple[str, KnownFilm]], only: str = "") -> list[Row]:
             upright = score(film, method)
             own[method] |= {limb.of: away for limb, away in zip(upright.matched, upright.away_deg, strict=True)}
     rows = []
-    for case, name, film in cases(films, only):
+    for case, name, film in cases(films, only, sample):
         scores = {method: score(film, method) for method in METHODS}
         tilts = {method: _tilts(scores[method], own[method]) for method in METHODS}
-        below = {method: _below(scores[method]) if film.knows_up else [] for method in METHODS}
+        below = {method: _below(scores[method]) for method in METHODS}
         rows.append(Row(case, name, scores, tilts, below))
     return rows
 
@@ -68,7 +76,8 @@ def _tilts(found: Score, own: dict[str, float]) -> list[float]:
 
 
 def _below(found: Score) -> list[tuple[bool, float]]:
-    return [(abs(away) > 90, sure) for away, sure in zip(found.away_deg, found.confidence, strict=True)]
+    limbs = zip(found.matched, found.away_deg, found.confidence, strict=True)
+    return [(abs(away) > 90, sure) for limb, away, sure in limbs if limb.knows_up]
 
 
 def say(text: str) -> None:
@@ -83,6 +92,8 @@ def main() -> None:
     parser.add_argument("--films", type=Path, help="a folder of films of your own with a truth.csv")
     parser.add_argument("--seeds", default="1000:1024", help="seeds of the drawn films, FIRST:LAST")
     parser.add_argument("--no-real", action="store_true", help="without the films of the data folder")
+    parser.add_argument("--parts", default="", help="only films of your own that show these (hand,wrist)")
+    parser.add_argument("--sample", type=int, default=0, help="at most so many films a case")
     parser.add_argument("--case", default="", help="only cases whose name holds this")
     parser.add_argument("--worst", type=Path, help="a contact sheet of the worst decisions")
     options = parser.parse_args()
@@ -94,12 +105,14 @@ def main() -> None:
         if not groups["real films of the data folder"]:
             say("no real films: the data folder is not beside this checkout")
     if options.films:
-        groups[f"films of {options.films.name}"] = list(sources.own(options.films))
+        groups[f"films of {options.films.name}"] = list(
+            sources.own(options.films, tuple(options.parts.split(",")) if options.parts else ())
+        )
     everything = []
     for title, films in groups.items():
         if not films:
             continue
-        rows = measure(films, options.case)
+        rows = measure(films, options.case, options.sample)
         everything += rows
         say(f"\n{title}: {len(films)} films, {len(rows)} cases\n")
         say("\n".join(lines(rows, chain(SINGLE, JOINED))))

@@ -26,7 +26,7 @@ RECIPES = {
 
 @dataclass
 class Score:
-    """One case. Lists have one entry a limb; they are empty where the count was wrong or the film has no axis.
+    """One case. Lists have one entry a limb; they are empty where the count was wrong.
 
     `away_deg`: the turn that the result still needs, -180..180, against the truth (drawn films) or the label.
     """
@@ -60,11 +60,10 @@ def score(film: KnownFilm, method: Method) -> Score:
         limb = film.limbs[int(np.argmax([np.count_nonzero(part.mask & seen) for part in film.limbs]))]
         every = np.logical_or.reduce([part.mask for part in film.limbs])
         result.limb_iou.append(float((limb.mask & seen).sum() / max(1, (limb.mask | (every & seen)).sum())))
-        if film.has_axis:
-            away = limb.turn_deg - turn_of(leaf.transform)
-            result.away_deg.append((away + 180) % 360 - 180)
-            result.confidence.append(float(leaf.done.get("rotation_confidence") or 0.0))
-            result.matched.append(limb)
+        away = limb.turn_deg - turn_of(leaf.transform)
+        result.away_deg.append((away + 180) % 360 - 180)
+        result.confidence.append(float(leaf.done.get("rotation_confidence") or 0.0))
+        result.matched.append(limb)
     return result
 
 

@@ -42,7 +42,7 @@ def drawn(seeds: range) -> Iterator[tuple[str, KnownFilm]]:
         heel = np.linspace(-0.5, 0.5, rows)[:, None] * rng.uniform(-0.06, 0.06)
         grey = rng.uniform(0.02, 0.1) + 0.88 * film.pixels * (1 + heel) + noise * rng.uniform(0.008, 0.02)
         pixels = np.asarray(np.clip(grey, 0, 1) * 255, np.uint8)
-        yield f"drawn {kind} {seed}", plain(f"drawn {seed}", pixels, [film.limb], [film.parts[0].tilt_deg])
+        yield f"drawn {kind} {seed}", plain(f"drawn {seed}", pixels, film.limb, film.parts[0].tilt_deg)
 
 
 def real() -> Iterator[tuple[str, KnownFilm]]:
@@ -56,13 +56,16 @@ def real() -> Iterator[tuple[str, KnownFilm]]:
                 yield name, _of_picture(name, np.asarray(item.frame.pixels, np.uint8), 0.0, knows_up, window)
 
 
-def own(folder: Path) -> Iterator[tuple[str, KnownFilm]]:
+def own(folder: Path, parts: tuple[str, ...] = ()) -> Iterator[tuple[str, KnownFilm]]:
     """The films that `folder/truth.csv` lists (file, body_part, air_is_bright, parts, upside_down, tilt_deg_estimate, notes).
 
-    Only single limbs are used; the way up counts where `upside_down` or a tilt of 90 says it.
+    Only films of one limb, and of `parts` where some are named, are used; the way up counts where `upside_down` or a tilt of
+    about 90 says it.
     """
     with (folder / "truth.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
+            if parts and row["body_part"].strip() not in parts:
+                continue
             picture = cv2.imread(str(folder / row["file"]), cv2.IMREAD_GRAYSCALE)
             if picture is None or row["parts"].strip() != "1" or not row["air_is_bright"].strip():
                 continue
@@ -84,7 +87,7 @@ def _of_picture(
     exposed[y0:y1, x0:x1] = True
     flesh = np.zeros(small.shape, bool)
     flesh[y0:y1, x0:x1] = _flesh(small[y0:y1, x0:x1])
-    film = plain(name, small, [flesh], [turn], knows_up=knows_up)
+    film = plain(name, small, flesh, turn, knows_up=knows_up)
     return replace(film, exposed=exposed)
 
 
