@@ -25,6 +25,7 @@ from etl.scratch import Scratch
 from etl.spill import Buckets
 from etl.steps import anatomy
 from etl.study import Affine, Drop, Failure, Frame, Row, StudyOutcome
+from etl.suspect import part_shown
 from etl.tables import BUCKETS, bucket_of, tables_in
 from etl.work import Work
 from schemas.dataset import DatasetVersion, read_picture
@@ -207,7 +208,7 @@ def _regions(part: PictureTask, recipe: EtlRecipe, store: PictureStore, outcome:
         frame = Frame(
             pixels=read_picture(part.source / row["image_path"]),
             transform=_affine(row["transform"]),
-            body_part=row["body_part"] or SHOWN_BY.get(str(row["modality"])),
+            body_part=part_shown(row["body_part"] or SHOWN_BY.get(str(row["modality"])), row.get("body_part_suspect")),
             done={name: row[name] for name in _STEP_COLUMNS if row.get(name) is not None},
         )
         clock.lap("read")

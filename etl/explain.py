@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from etl.plan import plan_part
 from etl.process import apply_steps
 from etl.steps import anatomy
 from etl.study import Drop, Failure, Frame
+from etl.suspect import body_part_suspect, part_shown
 from schemas.errors import RadforgeError
 from schemas.recipe import EtlRecipe
 
@@ -76,15 +78,15 @@ def explain(file: Path, recipe: EtlRecipe, out: Path | None, overlay: Path | Non
     if not isinstance(first, Film):
         return told | {"fate": _fate(first)}
     told["decode"] = dict(first.facts)
-    body_part = part.part if part else None
-    frames: list[Frame | Drop] = [
-        Frame(
-            pixels=first.frame.pixels,
-            transform=first.frame.transform,
-            padding=first.frame.padding,
-            body_part=body_part,
-        )
-    ]
+    film = Frame(
+        pixels=first.frame.pixels,
+        transform=first.frame.transform,
+        padding=first.frame.padding,
+        body_part=part.part if part else None,
+    )
+    suspect = body_part_suspect(film)
+    told["decode"]["body_part_suspect"] = suspect
+    frames: list[Frame | Drop] = [replace(film, body_part=part_shown(film.body_part, suspect))]
     strip: list[list[NDArray[Any]]] = [[first.frame.pixels]]
     if overlay is not None:
         strip.append([heat_over.over(first.frame.pixels, heat_over.read_heat(overlay, first.frame.pixels.shape))])

@@ -55,7 +55,7 @@ def code_digest() -> str:
         if p.suffix in {".py", ".toml"}
     }
     for name in sorted(files):
-        if not name.startswith(("schemas/train", "schemas/recipes/train", "etl/report/")):
+        if not name.startswith(("schemas/train", "schemas/recipes/train", "etl/report/", "etl/review/")):
             digest.update(name.encode() + b"\0" + files[name].read_bytes())
     return digest.hexdigest()[:12]
 

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from etl.pixels.film import read_film
 from etl.plan import Film, StudyTask
 from etl.steps import STEPS
 from etl.study import Drop, Failure, Frame, Row, StudyOutcome
-from etl.suspect import body_part_suspect
+from etl.suspect import body_part_suspect, part_shown
 from schemas.errors import RadforgeError
 from schemas.recipe import EtlRecipe, Review
 
@@ -121,6 +122,7 @@ def _frame(
         body_part=film.body_part or SHOWN_BY.get(str(film.columns.get("modality"))),
     )
     suspect = body_part_suspect(start)
+    start = replace(start, body_part=part_shown(start.body_part, suspect))
     leaves = list(apply_steps([start], recipe, clock, said_of(film.corrections, frame_index)))
     columns = {**film.columns, **decoded.facts, "frame_index": frame_index, "body_part_suspect": suspect}
     columns["header_problems"] = sorted({*film.columns["header_problems"], *decoded.facts["header_problems"]})

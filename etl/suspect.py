@@ -48,6 +48,11 @@ def body_part_suspect(frame: Frame) -> bool | None:
     return _alike(square) > _ALIKE and _wave(square) > _WAVE
 
 
+def part_shown(tagged: str | None, suspect: bool | None) -> str | None:
+    """The body part that the steps should reckon with: a chest is neither cut nor turned, whatever its tag says."""
+    return "chest" if suspect else tagged
+
+
 def _air(grey: NDArray[np.float32], field: NDArray[np.bool_]) -> float:
     """Share of the field that is even and near the end of its range, the dark or the bright one."""
     smooth = cv2.GaussianBlur(grey, (0, 0), 1.5)

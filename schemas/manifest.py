@@ -13,6 +13,9 @@ import pyarrow as pa
 
 SCHEMA_VERSION = 1
 
+METAL = 0.001
+"""`metal_fraction` from which a limb counts as one with metal: a wire is more, a speck is less."""
+
 Table = Literal["manifest", "drops", "failures"]
 TABLES: tuple[Table, ...] = ("manifest", "drops", "failures")
 

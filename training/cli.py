@@ -174,7 +174,11 @@ def evaluate_command(
     data: Data = None,
     split: Annotated[str, typer.Option(help="train, val or test; all with another version as --data.")] = "test",
     where: Annotated[
-        str | None, typer.Option(help="Only studies with a picture for which this SQL holds, e.g. \"sex = 'F'\".")
+        str | None,
+        typer.Option(
+            help="Only studies with a picture for which this SQL holds, e.g. \"sex = 'F'\". Studies without metal: "
+            '"study_id NOT IN (SELECT study_id FROM manifest WHERE metal_fraction >= 0.001)".'
+        ),
     ] = None,
     studies: Annotated[Path | None, typer.Option(help="Only the study_ids in this file (.csv, .txt, .parquet).")] = None,
     label: Annotated[str | None, typer.Option(help="Another label column, e.g. a revised one.")] = None,

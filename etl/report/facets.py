@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydicom.uid import UID, UID_dictionary
 
+from schemas.manifest import METAL
+
 UNSAID = "not said"
 OTHERS = "others"
 NOTHING = "none"
@@ -91,6 +93,8 @@ def facets(pictures: pa.Table) -> list[Facet]:
         if column.startswith(LABEL) and is_class(pictures[column])
     ]
     found += [_facet(name, title, pictures[column]) for column, name, title in _COLUMNS[1:] if column in there]
+    if "metal_fraction" in there:
+        found.append(_metal(pictures["metal_fraction"]))
     return [facet for facet in found if set(facet.values) - {UNSAID, NOTHING}]
 
 
@@ -153,6 +157,12 @@ def _review(pictures: pa.Table) -> Facet:
     reasons = _facet("review", "", pictures["review_reasons"]).values if "review_reasons" in pictures.column_names else {}
     named = {name: mask for name, mask in reasons.items() if name not in {NOTHING, OTHERS}}
     return Facet("review", "Review", {"yes": marked, "no": ~marked} | named, REVIEW_WORDS)
+
+
+def _metal(shares: pa.ChunkedArray) -> Facet:
+    share = np.asarray(shares.to_numpy(), np.float64)  # null, where metal was not looked for, becomes NaN
+    values = {"yes": share >= METAL, "no": share < METAL, UNSAID: np.isnan(share)}
+    return Facet("metal", "Metal in the limb", {value: mask for value, mask in values.items() if mask.any()}, {})
 
 
 def _syntax(uid: str) -> str:

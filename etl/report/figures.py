@@ -132,7 +132,7 @@ def _brightness(pictures: pa.Table, classes: Classes) -> Chart:
 def confidence_chart(sure: dict[str, NDArray[np.float64]], below: float | None) -> Chart | None:
     """How sure the steps are; float (pictures,) a decision, NaN where none was taken."""
     edges = np.linspace(0, 1, 21)
-    known = {name: values[~np.isnan(values)] for name, values in sure.items()}
+    known = {name: values[~np.isnan(values)] for name, values in sure.items() if name != "body_part"}  # no step, one value
     series = [(name.replace("_", " "), np.histogram(values, edges)[0]) for name, values in known.items() if len(values)]
     if not series:
         return None

@@ -32,7 +32,7 @@
       if (value !== null) picked.push(option);
       if (option && more.contains(select)) more.open = true;
     }
-    const steps = ["inversion", "split", "rotation"];
+    const steps = ["inversion", "split", "rotation", "body_part"];
     const asked = [words.get("review"), words.get("step") === "upside_down" ? "rotation" : words.get("step")];
     sort(asked.find((word) => steps.includes(word)) ?? "");
     const wanted = picked.map((option) => (option ? option.dataset.token : "nothing"));

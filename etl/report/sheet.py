@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from etl.decisions import Decision, decisions
 from etl.doubts import confidences
 from etl.report.facets import Facet
 
@@ -19,28 +20,20 @@ SHOWN = 600
 EACH = 3
 """Of every kind: this many of the least sure, and as many drawn by their hash."""
 _AT_ONCE = 10_000
-_SURE = ("inversion_score", "split_score", "rotation_confidence", "body_part_score", "body_part_ambiguous", "body_part")
+_SURE = ("inversion_score", "split_score", "rotation_confidence", "body_part_suspect")
 _UNLIKELY_TO_BE_SEEN = 0.02  # a scale of 1 within this is no scaling
 
 
 @dataclass(frozen=True)
-class Said:
-    """What one step says of a picture; `sure` 0..1, None where it does not say."""
-
-    step: str
-    words: str
-    sure: float | None
-
-
-@dataclass(frozen=True)
 class Card:
-    """One picture. `outline`: its corners in the stored film, as an SVG polygon; `up`: an arrow there to what is now its
-    top, as an SVG path; both empty where there is nothing to show.
+    """One picture. `told`: what was decided about it. `outline`: its corners in the stored film, as an SVG polygon; `up`: an
+    arrow there to what is now its top, as an SVG path; both empty where there is nothing to show.
     """
 
     row: Mapping[str, Any]
     tokens: str
-    said: tuple[Said, ...]
+    told: tuple[Decision, ...]
+    size: str
     sure: Mapping[str, float]
     review: tuple[str, ...]
     outline: str
@@ -101,34 +94,26 @@ def cards(
     """A card for each of the chosen rows. `tokens`: the number of each facet's value, for the filter."""
     for index, row in zip(rows.tolist(), pictures.take(pa.array(rows)).to_pylist(), strict=True):
         mine = [tokens[facet.name, value] for facet in facets for value, mask in facet.values.items() if mask[index]]
-        sure = confidences(row)
         outline, up = _in_the_film(row)
         yield Card(
             row=row,
             tokens=" ".join(str(token) for token in [tokens["fate", "record"], *mine]),
-            said=tuple(_said(row, sure)),
-            sure=sure,
+            told=tuple(decisions(row)),
+            size=_size(row),
+            sure=confidences(row),
             review=tuple(row.get("review_reasons") or ()),
             outline=outline,
             up=up,
         )
 
 
-def _said(row: Mapping[str, Any], sure: Mapping[str, float]) -> Iterator[Said]:
-    if row.get("inverted") is not None:
-        yield Said("Greys", "turned: air was bright" if row["inverted"] else "left: air is dark", sure.get("inversion"))
-    number, count = row["region_index"] + 1, row["region_count"]
-    yield Said("Limbs", f"region {number} of {count}" if count > 1 else "film left whole", sure.get("split"))
-    if row.get("rotation_deg") is not None:
-        turn = row["rotation_deg"]
-        way = "counter-clockwise" if turn > 0 else "clockwise"
-        yield Said("Turn", f"{abs(turn):.1f}° {way}" if turn else "not turned", sure.get("rotation"))
+def _size(row: Mapping[str, Any]) -> str:
     size = f"{row['columns']} × {row['rows']} px"
     if row.get("source_rows") and row.get("source_columns"):
         size = f"{row['source_columns']} × {row['source_rows']} → {size}"
     a, b, _, d, e, _ = row["transform"]
     scale = abs(a * e - b * d) ** 0.5
-    yield Said("Size", size + (f", scaled {scale:.2f}" if abs(scale - 1) > _UNLIKELY_TO_BE_SEEN else ""), None)
+    return size + (f", scaled {scale:.2f}" if abs(scale - 1) > _UNLIKELY_TO_BE_SEEN else "")
 
 
 def _in_the_film(row: Mapping[str, Any]) -> tuple[str, str]:

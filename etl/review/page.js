@@ -152,7 +152,7 @@ function film(image, outline) {
 }
 
 function words(picture) {
-  $("told").append(...picture.told.map((one) => item(one.words, one.sure, one.doubtful ? "doubtful" : "")));
+  $("told").append(...picture.told.map((one) => item(`${one.title}: ${one.words}`, one.sure, one.doubtful ? "doubtful" : "")));
   $("told").append(...picture.corrected.map((name) => item(name === "confirmed" ? "confirmed before" : `${name} mended before`, null, "mended")));
   $("cut").textContent = picture.whole ? "it shows several" : "keep the film whole";
 }

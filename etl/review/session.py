@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from etl.corrected import as_seen
 from etl.correction_file import CorrectionFile
+from etl.decisions import decisions
 from etl.picture_store import shrink
 from etl.pixels import png
 from etl.review.pictures import UNKNOWN, Row, Wanted, in_order, outline, place_of, read_rows
-from etl.review.words import told
 from schemas.corrections import Correction, Mended
 from schemas.dataset import DatasetVersion, read_picture
 from schemas.errors import RadforgeError
@@ -122,7 +122,7 @@ class Session:
             "film": f"{row['source_id']}:{row['frame_index']}",
             "review": bool(row["review"]),
             "whole": row["region_count"] == 1,
-            "told": [told_._asdict() for told_ in told(row)],
+            "told": [decision._asdict() for decision in decisions(row)],
             "corrected": row["corrected"] or [],
             "outline": outline(row),
         }

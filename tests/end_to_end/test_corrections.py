@@ -33,8 +33,8 @@ from schemas.errors import RadforgeError
 from schemas.loading import load
 from schemas.recipe import EtlRecipe
 from schemas.site import Site
+from tests import browser
 from tests.end_to_end.conftest import QUIET
-from tests.etl.browser import CHROMIUM, browser
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -106,15 +106,15 @@ def reviewing(dataset: Path, out: Path) -> Iterator[tuple[str, subprocess.Popen[
         process.stdout.close()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: the page is not looked at")
 def test_one_correction_made_in_a_browser_is_all_that_differs_in_the_next_version(
     first: DatasetVersion, build: Callable[..., Built], tmp_path: Path
 ) -> None:
+    browser.required()
     out = tmp_path / "c.toml"
 
     async def look() -> tuple[str, list[str]]:
         with reviewing(first.folder, out) as (url, _):
-            async with browser(tmp_path / "profile") as page:
+            async with browser.browser(tmp_path / "profile") as page:
                 await page.open(url)
                 seen = str(await page.until("document.querySelector('#name').dataset.id"))
                 for key in ("r", "r", "ArrowRight"):
@@ -143,12 +143,12 @@ def test_one_correction_made_in_a_browser_is_all_that_differs_in_the_next_versio
     assert verify(next_) == []
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: the page is not looked at")
 def test_a_server_killed_in_the_middle_has_lost_nothing_and_the_next_goes_on(first: DatasetVersion, tmp_path: Path) -> None:
+    browser.required()
     out, decided = tmp_path / "c.toml", 5
 
     async def look() -> tuple[list[str], str, str]:
-        async with browser(tmp_path / "profile") as page:
+        async with browser.browser(tmp_path / "profile") as page:
             with reviewing(first.folder, out) as (url, process):
                 await page.open(url)
                 seen = []

@@ -280,16 +280,14 @@ def test_a_page_is_not_written_just_anywhere(tmp_path: Path, name: str) -> None:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A page of six pictures and three rows, to be opened in a browser."""
-    why = browser.missing()
-    if why:
-        pytest.skip(why)
+    browser.required()
     folder = tmp_path_factory.mktemp("report")
     pictures = [
         picture(1),
         picture(2, rotation_deg=12.0, rotation_confidence=0.8, split_score=0.6),
         picture(3, rotation_deg=12.0, rotation_confidence=0.7, body_part="hand", review=True, review_reasons=["rotation"]),
         picture(4, body_part="hand & wrist"),
-        picture(5, inverted=True, manufacturer="other"),
+        picture(5, inverted=True, manufacturer="other", metal_fraction=0.02, body_part_suspect=True),
         picture(6, region_count=2),
     ]
     page(version(folder, pictures, [drop(1), drop(2, "duplicate")], [drop(3) | {"stage": "read", "error": "cut short"}]))
@@ -302,6 +300,7 @@ FILTERS: dict[str, tuple[set[str], int, str]] = {
     "#step=rotation": ({"i002", "i003"}, 0, "2 pictures shown."),
     "#step=rotation&part=hand": ({"i003"}, 0, "1 picture shown."),
     "#part=hand%20%26%20wrist": ({"i004"}, 0, "1 picture shown."),
+    "#metal=yes": ({"i005"}, 0, "1 picture shown."),
     "#fate=drop": (set(), 2, "0 pictures shown; 2 rows listed further below."),
 }
 

@@ -18,15 +18,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from etl.correction_file import CorrectionFile
+from etl.decisions import decisions
 from etl.review.pictures import Wanted, in_order, outline, read_rows
 from etl.review.review import file_beside, sitting
 from etl.review.server import ReviewServer
 from etl.review.session import Session, line_of
-from etl.review.words import told
 from schemas import manifest
 from schemas.dataset import DatasetVersion
 from schemas.errors import RadforgeError
-from tests.etl.browser import CHROMIUM, browser
+from tests import browser
 
 VERSION, KEY = "0123456789ab", "fedcba987654"
 
@@ -181,10 +181,10 @@ def test_a_clockwise_quarter_is_taken_from_the_counter_clockwise_turn(turn: int,
 
 
 def test_words_say_what_each_step_did() -> None:
-    said = {one.step: one for one in told(ROWS[1] | {"laterality": "L", "view_position": "PA"})}
+    said = {one.step: one for one in decisions(ROWS[1] | {"laterality": "L", "view_position": "PA"})}
 
     assert said["body_part"].words == "wrist L PA"
-    assert said["rotation"].words == "turned 10° counter-clockwise"
+    assert said["rotation"].words == "10° counter-clockwise"
     assert said["rotation"].doubtful
     assert not said["inversion"].doubtful
 
@@ -266,8 +266,8 @@ def test_a_picture_that_became_what_was_said_is_done_and_one_that_did_not_comes_
         assert {one["id"] for one in session.pictures({})["pictures"]} == {one["image_id"] for one in ROWS[1:]}
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: the page is not looked at")
 def test_keys_and_buttons_in_a_real_browser(server: ReviewServer, version: DatasetVersion, tmp_path: Path) -> None:
+    browser.required()
     seen = "document.querySelector('#name').dataset.id"
 
     def lines() -> list[dict[str, Any]]:
@@ -275,7 +275,7 @@ def test_keys_and_buttons_in_a_real_browser(server: ReviewServer, version: Datas
         return list(tomllib.loads(path.read_text())["pictures"]) if path.exists() else []
 
     async def look() -> None:
-        async with browser(tmp_path / "profile") as page:
+        async with browser.browser(tmp_path / "profile") as page:
             await page.open(server.url)
             assert int((await page.until(seen))[:18], 16) == 2
 

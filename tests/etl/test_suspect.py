@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from etl.archive import headers
+from etl.deidentify import Key
 from etl.doubts import doubts
 from etl.phantom.bodies import draw_region
 from etl.phantom.wrist import draw_wrist
+from etl.picture_store import PictureStore, make_folders
+from etl.plan import plan_part
+from etl.process import process
 from etl.study import Frame, Pixels
 from etl.suspect import body_part_suspect
-from schemas.recipe import Review
+from schemas.recipe import EtlRecipe, Review
+from tests.etl.drawn import put
+from tests.etl.pixel_files import dicom
 
 
 def film(part: str, seed: int) -> Pixels:
@@ -47,3 +56,19 @@ def test_other_tags_are_not_judged() -> None:
 def test_somebody_should_look_at_a_suspect_film() -> None:
     assert doubts({"body_part_suspect": True}, Review()) == ["body_part"]
     assert doubts({"body_part_suspect": False}, Review()) == []
+
+
+def test_a_suspect_film_is_neither_cut_nor_turned_and_keeps_its_tag(tmp_path: Path) -> None:
+    found = put(
+        tmp_path / "chest.dcm",
+        dicom(film("chest", 1), Modality="CR", BodyPartExamined="WRIST", PatientID="p", StudyInstanceUID="1.2.3"),
+    )
+    make_folders(tmp_path)
+    (task,) = plan_part(headers.read(found), EtlRecipe(), Key(b"no secret")).tasks
+
+    with PictureStore(tmp_path) as store:
+        (row,) = process(task, EtlRecipe(), store).records
+
+    assert (row["body_part"], row["body_part_suspect"]) == ("wrist", True)
+    assert (row["region_count"], row["rotation_deg"], row["rotation_confidence"]) == (1, 0.0, None)
+    assert row["review_reasons"] == ["body_part"]

@@ -13,6 +13,7 @@ import pytest
 from tests.training.drawn_dataset import drawn_version
 from training.evaluate.cases import Cases
 from training.evaluate.decision import Decision
+from training.evaluate.notes import on_mixed_studies
 from training.evaluate.subgroups import subgroups
 from training.evaluate.subset import studies_where
 
@@ -68,3 +69,14 @@ def test_a_condition_can_ask_for_studies_without_metal(tmp_path: Path, whole: bo
 
     assert (with_plate in kept) is not whole
     assert len(kept) == (7 if whole else 8)
+    assert [study for study, all_of_it in kept.items() if not all_of_it] == ([] if whole else [with_plate])
+
+
+def test_studies_kept_for_some_of_their_pictures_are_told_with_the_condition_that_leaves_them_out() -> None:
+    rows = pa.table({"study_id": ["a", "a", "b"]})
+
+    (note,) = on_mixed_studies(rows, {"a": False, "b": True, "elsewhere": False}, "metal_fraction < 0.001")
+
+    assert note.startswith("1 of the 2 studies")
+    assert "study_id NOT IN (SELECT study_id FROM manifest WHERE (metal_fraction < 0.001) IS NOT TRUE)" in note
+    assert on_mixed_studies(rows, {"a": True, "b": True}, "sex = 'F'") == []

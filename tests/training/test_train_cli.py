@@ -78,6 +78,16 @@ def test_a_subset_is_evaluated_without_touching_the_runs_own_report(run_of_all: 
     assert (run_of_all.folder / "report.html").read_bytes() == before
 
 
+def test_a_condition_that_holds_for_some_pictures_of_a_study_says_so(run_of_all: TrainingRun) -> None:
+    first = "image_id IN (SELECT min(image_id) FROM manifest GROUP BY study_id)"
+
+    _, text = invoke("evaluate", str(run_of_all.folder), "--where", first, "--json")
+
+    assert any("pictures for which the condition does not hold" in note for note in json.loads(text)["notes"])
+    _, text = invoke("evaluate", str(run_of_all.folder), "--where", "sex = 'F'", "--json")
+    assert not any("pictures for which the condition does not hold" in note for note in json.loads(text)["notes"])
+
+
 def test_the_training_split_can_be_evaluated_too(run_of_all: TrainingRun) -> None:
     _, text = invoke("evaluate", str(run_of_all.folder), "--split", "train", "--json")
 

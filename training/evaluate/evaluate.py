@@ -18,7 +18,7 @@ from training.evaluate.decision import Decision, read_decision
 from training.evaluate.figures import figures
 from training.evaluate.intervals import RESAMPLES
 from training.evaluate.mistakes import export_mistakes, mistakes
-from training.evaluate.notes import notes
+from training.evaluate.notes import notes, on_mixed_studies
 from training.evaluate.subgroups import COLUMNS, MORE_COLUMNS, subgroups
 from training.evaluate.subset import keep_studies, known_studies, studies_in, studies_where, with_label
 from training.evaluate.votes import cases_by_rule, headline
@@ -129,6 +129,8 @@ def evaluate_run(
         rule = result["headline"]
         found = mistakes(rows, cases_by_rule(rows)[rule], rule, decision.of(rule).threshold)
         export_mistakes(found, export_errors)
+    if version is not None and where is not None:
+        result["notes"] += on_mixed_studies(rows, studies_where(version, where), where)
     asked = {"where": where, "studies": str(studies) if studies else None, "label": label}
     return result | {"subset": asked, "warnings": list(run.record.warnings)}
 

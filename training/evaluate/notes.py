@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from training.evaluate.decision import Decision
 
 
@@ -15,6 +18,18 @@ def notes(result: Mapping[str, Any], decision: Decision, own: bool) -> list[str]
         *_on_origin(result["split"], own),
         *_on_numbers(result),
         *_on_at_least_one(result["study"]),
+    ]
+
+
+def on_mixed_studies(rows: pa.Table, met: Mapping[str, bool], condition: str) -> list[str]:
+    """What to say of studies with pictures for which the condition does not hold. `met`: whether it holds for all of them."""
+    studies = pc.unique(rows["study_id"]).to_pylist()
+    mixed = sum(not met[study] for study in studies)
+    if not mixed:
+        return []
+    return [
+        f"{mixed} of the {len(studies)} studies have pictures for which the condition does not hold, and are evaluated as a "
+        f'whole. Without them: --where "study_id NOT IN (SELECT study_id FROM manifest WHERE ({condition}) IS NOT TRUE)"'
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from schemas.manifest import METAL
 from training.evaluate.cases import Cases, Strings, strings
 from training.evaluate.decision import Decision
 from training.evaluate.figures import figures
@@ -22,8 +23,6 @@ COLUMNS = ("image_id", "study_id", "manufacturer", "sex", "age_years", "view_pos
 """What is read of the manifest."""
 MORE_COLUMNS = ("metal_fraction",)
 """What is read where the version has it: older ones have none."""
-METAL = 0.001
-"""Share of a limb from which it counts as metal: a wire is more, a speck is less."""
 
 UNKNOWN = "unknown"
 

@@ -18,8 +18,8 @@ from training.data.label import named_label, targets
 from training.evaluate.cases import strings
 
 
-def studies_where(version: DatasetVersion, condition: str) -> set[str]:
-    """Ids of the studies with at least one picture whose manifest row satisfies the SQL condition.
+def studies_where(version: DatasetVersion, condition: str) -> dict[str, bool]:
+    """The studies with at least one picture whose manifest row satisfies the SQL condition, and whether all of theirs do.
 
     The condition may ask the manifest anything; it can open no file, no network and no other table, and change nothing.
     Raises RadforgeError when it cannot be run.
@@ -27,7 +27,10 @@ def studies_where(version: DatasetVersion, condition: str) -> set[str]:
     # The closing bracket stands on a line of its own, or a comment in the condition would swallow it.
     if not condition.strip():
         raise RadforgeError("an empty condition", "--where", expected="one SQL condition, e.g. \"sex = 'F'\"")
-    query = f"SELECT DISTINCT study_id FROM manifest WHERE (\n{condition}\n) AND study_id IS NOT NULL"
+    holds = f"SELECT study_id, CASE WHEN (\n{condition}\n) THEN true ELSE false END AS holds FROM manifest"
+    query = (
+        f"SELECT study_id, bool_and(holds) FROM ({holds}) WHERE study_id IS NOT NULL GROUP BY study_id HAVING bool_or(holds)"
+    )
     connection = duckdb.connect(":memory:")
     try:
         connection.register("manifest", version.table("manifest"))
@@ -35,7 +38,7 @@ def studies_where(version: DatasetVersion, condition: str) -> set[str]:
             connection.execute(f"SET {setting}")
         if len(connection.extract_statements(query)) != 1:
             raise RadforgeError("more than one statement", f"--where {condition}", expected="one SQL condition")
-        return {str(row[0]) for row in connection.execute(query).fetchall()}
+        return {str(study): bool(all_of_it) for study, all_of_it in connection.execute(query).fetchall()}
     except duckdb.Error as error:
         raise RadforgeError("the condition cannot be run", f"--where {condition}", found=str(error).splitlines()[0]) from None
     finally:
