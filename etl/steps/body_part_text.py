@@ -16,12 +16,12 @@ as much misspelling is forgiven, and nothing is completed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from etl.steps.body_parts import SHORT, Named, Vocabulary, vocabulary
-from etl.text import UNKNOWN_LETTER, blank, fold, repair, words
+from etl.text import UNKNOWN_LETTER, blank, fold, repair, words, words_and_numbers
 from etl.vocabulary import SIDE_WORDS, Side, side_of, view_of
 
 MIN_SCORE = 80.0
@@ -98,14 +98,33 @@ def all_listed(text: str, known: Vocabulary) -> bool:
 
 
 def in_listed_words(text: str, known: Vocabulary) -> str:
-    """A text in the words of the vocabulary alone, in capitals: "~WRIST" for a misspelt one, "***" for any other word."""
+    """A text in the words of the vocabulary alone, in capitals: "~WRIST" for a misspelt one, "***" for any other word and for
+    numbers; a recipe's own codes stand as they are.
+    """
+    told: list[str] = []
+    for piece, code in _up_to_codes(repair(text), known):
+        told += _masked(words_and_numbers(piece), known)
+        told += [code.upper()] if code else []
+    return " ".join(told) or "***"
+
+
+def _up_to_codes(text: str, known: Vocabulary) -> Iterator[tuple[str, str]]:
+    """The pieces of a text, each with the recipe's own code behind it; "" behind the last."""
+    start = 0
+    for code in known.local_pattern.finditer(text) if known.local_pattern else ():
+        yield text[start : code.start()], code[0]
+        start = code.end()
+    yield text[start:], ""
+
+
+def _masked(said: Sequence[str], known: Vocabulary) -> list[str]:
     told = []
-    for word in words(known.spelled_out(text)):
+    for word in said:
         mended = _mend(word, MIN_SCORE, known, True)
         listed = all(spelt.word in known.words for spelt in mended)
         plain = "".join(spelt.word for spelt in mended) == word
         told.append(("" if plain else "~") + "+".join(spelt.word.upper() for spelt in mended) if listed else "***")
-    return " ".join(told) or "***"
+    return told
 
 
 def read_code(item: str, min_score: float = MIN_SCORE, *, known: Vocabulary | None = None) -> Reading:

@@ -18,6 +18,7 @@ _LEAST_LENGTH = 0.5  # of the longest part: markers and cut-off fingers are shor
 _LEAST_FILM = 0.004  # of the film's area: no limb is that small, and a film without one has no parts
 _LEAST_GREYS = 0.15  # range of a part's greys over the film's: bone stands out from flesh
 _LEAST_FILLED = 0.2  # of its convex hull, for the spread fingers of a hand
+_BAR, _BAR_FILLED = 5.0, 0.75  # how much longer than broad, and how much of its rectangle filled, no limb is
 _SKIN = 0.012  # of the film's range, a pixel of the thumbnail: how steep a skin line is at least
 
 
@@ -100,19 +101,26 @@ def bounding_box(mask: NDArray[np.bool_]) -> Box:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
+def _is_bar(mask: NDArray[np.bool_]) -> bool:
+    """Whether a component is a long rectangle: what is left of a frame, or a ruler."""
+    (_, (width, height), _) = cv2.minAreaRect(_outline_points(mask))
+    short, long = min(width, height) + 1, max(width, height) + 1
+    return bool(long > _BAR * short and np.count_nonzero(mask) > _BAR_FILLED * short * long)
+
+
 def _length(mask: NDArray[np.bool_]) -> float:
     (_, (width, height), _) = cv2.minAreaRect(_outline_points(mask))
     return float(max(width, height))
 
 
 def _is_body(mask: NDArray[np.bool_], limb: Limb) -> bool:
-    """Whether a component looks like flesh with bone in it: many greys, with a skin, and no net of thin
+    """Whether a component looks like flesh with bone in it: many greys, with a skin, no bar, and no net of thin
     strips."""
     low, high = span(limb.grey[mask], 0.05, 0.95)
     whole = median(limb.contrast[mask])
     if high - low < _LEAST_GREYS * whole:
         return False
-    if np.count_nonzero(mask) < _LEAST_FILLED * _hull_area(mask):
+    if np.count_nonzero(mask) < _LEAST_FILLED * _hull_area(mask) or _is_bar(mask):
         return False
     return _has_skin(mask, limb, whole)
 
