@@ -46,7 +46,8 @@ _COUNTED = (
 )
 
 DEIDENTIFICATION: Mapping[str, Any] = {
-    "statement": "De-identified as far as radforge can see; text burned into the pixels is flagged, not removed.",
+    "statement": "De-identified as far as radforge can see; text burned into the pixels stays: the header's own word on it is "
+    "repeated, the pixels are not searched.",
     "method": "allow-list of columns; ids are keyed hashes (HMAC-SHA256); no date, name, UID or free text of the source",
     # DICOM PS3.15 Annex E, CID 7050. Clean Pixel Data (113101) is not claimed.
     "codes": [

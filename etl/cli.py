@@ -188,6 +188,7 @@ def review_command(
 
     Each decision is on the disk at once; `etl run --corrections FILE` makes the next version of them.
     """
+    from etl.review.next_run import next_run
     from etl.review.review import serve, sitting
     from schemas.dataset import DatasetVersion
 
@@ -197,9 +198,8 @@ def review_command(
         session = server.session
         say.say(f"{len(session):,} pictures of {version.dataset}@{version.version}, {session.decided():,} looked at already")
         say.say(f"decisions go to {session.file.path}; Ctrl-C ends")
-        show.review_page(server.url)
-        serve(server)
-        show.reviewed(session.counts(), session.file.path)
+        serve(server, show.review_page)
+        show.reviewed(session.counts(), next_run(version.card, str(session.file.path)), session.file.is_there())
 
 
 @app.command("merge")
@@ -222,14 +222,14 @@ def merge_command(
 @app.command("verify")
 def verify_command(dataset: Reference, json: Json = False) -> None:
     """Read and hash every file of a version again. Exit 4 and the name of each damaged file when it is not whole."""
-    from etl.verify import verify
+    from etl.verify import verify, without
     from schemas.dataset import DatasetVersion
 
     version = DatasetVersion.locate(dataset)
     say = options.reporter()
     with say.stage("verify", 0, "pictures") as stage:
         damages = verify(version, stage.reach)
-    show.damages(version, damages, json)
+    show.damages(version, damages, json, without(version))
     if damages:
         raise DamageFound(f"{len(damages)} damaged files", f"{version.dataset}@{version.version}")
 
@@ -330,11 +330,12 @@ def phantom_command(
     implants: Annotated[
         str,
         typer.Option(
-            metavar="RATE|POS:NEG", help="Share of labelled studies with plates, wires or screws; by label with two rates."
+            metavar="RATE|POS:NEG",
+            help="Share of labelled studies with plates, wires or screws; or of positive and negative ones, e.g. 0.4:0.05",
         ),
     ] = "0",
     mistagged: Annotated[
-        float, typer.Option(metavar="RATE", help="Chest studies whose header says wrist, per labelled study.")
+        float, typer.Option(metavar="RATE", help="Chest studies whose header says wrist, per labelled study, e.g. 0.1")
     ] = 0.0,
 ) -> None:
     """Draw a raw DICOM archive with known truth, to try things on without patients."""

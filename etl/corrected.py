@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from etl.correct_split import cut
+from etl.picture_store import image_id_of
 from etl.steps.warp import turned
 from etl.study import Drop, Frame
 from schemas.corrections import MENDED
@@ -53,6 +54,11 @@ class Said:
         return film.pop() if len(film) == 1 else None
 
 
+def own_lines(lines: Iterable[Mapping[str, Any]], instance_id: str) -> list[Mapping[str, Any]]:
+    """The lines of a file whose `image_id` is that of its pictures: a line that names two films is not followed."""
+    return [line for line in lines if line["image_id"] == image_id_of(instance_id, line["frame_index"], line["region_index"])]
+
+
 def said_of(lines: Iterable[Mapping[str, Any]], frame_index: int) -> Said | None:
     """What the corrections of a file (plain values of `Correction`) say of one of its frames; None for nothing."""
     own = [line for line in lines if line["frame_index"] == frame_index]
@@ -77,8 +83,9 @@ def said_of_row(row: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> S
 
 def state_of(line: Mapping[str, Any]) -> State:
     """What a line says of its picture."""
+    if line["verdict"] == "wrong":
+        return State(wrong=True)
     return State(
-        wrong=line["verdict"] == "wrong",
         inverted=line["inverted"],
         rotation_deg=line["rotation_deg"],
         confirmed=line["verdict"] == "right",

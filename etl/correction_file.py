@@ -33,7 +33,7 @@ class CorrectionFile:
         try:
             self._read()
         except RadforgeError:
-            os.close(self._lock)
+            self._release()
             raise
         self._state = self._stat()
 
@@ -41,10 +41,14 @@ class CorrectionFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        os.close(self._lock)
+        self._release()
 
     def __len__(self) -> int:
         return len(self._lines)
+
+    def is_there(self) -> bool:
+        """Whether the file still lies on the disk."""
+        return self.path.is_file()
 
     def lines(self) -> list[Correction]:
         """All decisions, the last one last."""
@@ -77,6 +81,10 @@ class CorrectionFile:
         if not self.path.exists():
             return
         there = load(CorrectionsFile, str(self.path), "corrections")
+        if there.pictures and there.key_fingerprint is None and self._key:
+            raise RadforgeError(
+                "the line key_fingerprint is missing", f"--out {self.path}", expected="the file as `etl review` wrote it"
+            )
         if there.pictures and there.key_fingerprint != self._key:
             raise RadforgeError(
                 "holds corrections of another key: no id of theirs is in this version",
@@ -119,10 +127,9 @@ class CorrectionFile:
         return found.st_mtime_ns, found.st_ino
 
     def _take(self) -> int:
-        lock = self.path.with_name(f".{self.path.name}.lock")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise RadforgeError("cannot be written", f"--out {self.path}", found=error.strerror or "I/O error") from None
         try:
@@ -133,8 +140,24 @@ class CorrectionFile:
                 "another `etl review` writes this file", f"--out {self.path}", expected="a file of your own: --out FILE"
             ) from None
         except OSError:
-            pass  # a file system without locks
+            return descriptor  # a file system without locks
+        try:
+            ours = os.fstat(descriptor).st_ino == self._lock_file.stat().st_ino
+        except OSError:
+            ours = False
+        if not ours:  # a sitting that ended just now removed the file that we hold
+            os.close(descriptor)
+            return self._take()
         return descriptor
+
+    def _release(self) -> None:
+        with suppress(OSError):
+            self._lock_file.unlink()
+        os.close(self._lock)
+
+    @property
+    def _lock_file(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.lock")
 
 
 def _line(line: Correction) -> str:

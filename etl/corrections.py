@@ -7,21 +7,33 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.card import canonical
+from etl.picture_store import image_id_of
 from etl.tables import StoredTable, Tables
 from schemas.corrections import Correction, CorrectionsFile, Place
+from schemas.dataset import DatasetVersion, versions
 from schemas.errors import Problem, RadforgeError
 from schemas.loading import load
+from schemas.runs import runs_of
 
 FLAG = "--corrections"
 _TOLD = 20  # contradictions in one message
 
 Lines = tuple[Mapping[str, Any], ...]  # corrections of a film as plain values, which travel with its work
+
+
+class Unmet(NamedTuple):
+    """Lines that a version does not obey."""
+
+    lost: list[Correction]
+    """Their film is not in it, was left out before, or gave another number of pictures."""
+    strange: list[Correction]
+    """Their `image_id` is not a picture of their `source_id`."""
 
 
 @dataclass(frozen=True)
@@ -59,31 +71,47 @@ class Corrections:
                 f"those of key {fingerprint}; or --key with the key file that the corrected version was made with",
             )
 
-    def unmet(self, tables: Tables) -> int:
-        """Lines that a version does not obey: their film is not in it, or gave another number of pictures."""
+    def looked_at(self, dataset: Path) -> DatasetVersion | None:
+        """The newest version of a dataset that the lines speak of; None when it lies elsewhere."""
+        there = {line.seen_in for line in self.lines.values()} & set(versions(dataset))
+        newest = next(
+            (record.version for record in reversed(runs_of(dataset)) if record.version in there), min(there, default=None)
+        )
+        return DatasetVersion.open(dataset / newest) if newest else None
+
+    def unmet(self, tables: Tables) -> Unmet:
+        """Lines that a version does not obey."""
         sources = pa.array(sorted({place.source_id for place in self.lines}), pa.string())
         counts: dict[tuple[str, int], int] = {}
         met: set[tuple[str, int, int]] = set()
-        for *film, region, count, corrected in _rows(tables["manifest"], sources, "region_count", "corrected"):
+        instances: dict[str, str] = {}
+        rows = _rows(tables["manifest"], sources, "instance_id", "region_count", "corrected")
+        for *film, region, instance, count, corrected in rows:
+            instances[film[0]] = instance
             counts[film[0], film[1]] = count
             if corrected:
                 met.add((film[0], film[1], region))
         dropped: dict[tuple[str, int], int] = {}
-        for *film, region, reason in _rows(tables["drops"], sources, "reason"):
+        for *film, region, instance, reason in _rows(tables["drops"], sources, "instance_id", "reason"):
+            instances.setdefault(film[0], instance)
             key = (film[0], film[1])
             dropped[key] = max(dropped.get(key, 0), (region or 0) + 1)
             if reason == "rejected":
                 met.add((*key, region or 0))
         counts = dropped | counts  # of a film without a picture only the drops tell
-        recut = {place[:2] for place, line in self.lines.items() if line.pictures}
-        lost = 0
-        for place, line in self.lines.items():
+        strange = {place for place, line in self.lines.items() if _is_strange(line, instances.get(place.source_id))}
+        recut = {place[:2] for place, line in self.lines.items() if line.pictures and place not in strange}
+
+        def is_met(place: Place, line: Correction) -> bool:
             pictures = counts.get(place[:2])
             if line.pictures:
-                lost += pictures is None or (pictures == 1) != (line.pictures == "one")
-            elif pictures == place.region_count or place[:2] not in recut:
-                lost += pictures != place.region_count or place[:3] not in met
-        return lost
+                return pictures is not None and (pictures == 1) == (line.pictures == "one")
+            if pictures != place.region_count and place[:2] in recut:
+                return True  # of pictures that are no more
+            return pictures == place.region_count and place[:3] in met
+
+        lost = [line for place, line in self.lines.items() if place not in strange and not is_met(place, line)]
+        return Unmet(lost, [line for place, line in self.lines.items() if place in strange])
 
 
 def read_corrections(paths: Sequence[Path]) -> Corrections:
@@ -92,6 +120,9 @@ def read_corrections(paths: Sequence[Path]) -> Corrections:
     Raises RadforgeError when one is not a file of corrections, when they are of different keys, or contradict each other.
     """
     files = [(path, load(CorrectionsFile, str(path), "corrections")) for path in paths]
+    keyless = [path for path, file in files if file.pictures and file.key_fingerprint is None]
+    if keyless:
+        raise RadforgeError.of([_keyless(f"{FLAG} {path}") for path in keyless])
     fingerprints = sorted({str(file.key_fingerprint) for _, file in files if file.pictures})
     if len(fingerprints) > 1:
         raise RadforgeError(
@@ -113,6 +144,14 @@ def read_corrections(paths: Sequence[Path]) -> Corrections:
     if problems:
         raise RadforgeError.of(problems[:_TOLD])
     return Corrections(next(iter(fingerprints), None), lines)
+
+
+def _keyless(where: str) -> Problem:
+    return Problem("the line key_fingerprint is missing", where, expected="the file as `etl review` wrote it")
+
+
+def _is_strange(line: Correction, instance_id: str | None) -> bool:
+    return instance_id is not None and line.image_id != image_id_of(instance_id, line.frame_index, line.region_index)
 
 
 def _contradiction(line: Correction, one: Path, other: Path) -> Problem:

@@ -10,7 +10,7 @@ from etl.doubts import confidences
 
 class Decision(NamedTuple):
     """One decision: its name in `review_reasons`, what it is about, what was done, how sure (0..1, None where nothing was
-    measured), and whether that is little enough to look.
+    measured, as of a body part), and whether that is little enough to look.
     """
 
     step: str
@@ -22,7 +22,7 @@ class Decision(NamedTuple):
 
 def decisions(row: Mapping[str, Any]) -> list[Decision]:
     """The decisions about a manifest row, in the order in which they were taken; a step that did not run took none."""
-    sure = confidences(row)
+    sure = {step: value for step, value in confidences(row).items() if step != "body_part"}  # which is for sorting only
     doubtful = set(row.get("review_reasons") or ())
     return [Decision(step, title, words, sure.get(step), step in doubtful) for step, title, words in _taken(row)]
 

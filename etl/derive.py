@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import pyarrow as pa
 
-from etl.corrected import said_of_row
+from etl.corrected import own_lines, said_of_row
 from etl.corrections import Corrections, Lines
 from etl.picture_store import PictureStore
 from etl.process import SHOWN_BY, Clock, apply_steps, leave, unexpected, write_leaves
@@ -212,7 +212,7 @@ def _regions(part: PictureTask, recipe: EtlRecipe, store: PictureStore, outcome:
             done={name: row[name] for name in _STEP_COLUMNS if row.get(name) is not None},
         )
         clock.lap("read")
-        said = said_of_row(row, part.corrections)
+        said = said_of_row(row, own_lines(part.corrections, row["instance_id"]))
         leaves += [(row, leaf) for leaf in apply_steps([frame], recipe, clock, said)]
     first = part.rows[0]
     if first["preview_path"]:

@@ -4,26 +4,37 @@ Counted are the films that get as far as the question of their body part. Every 
 of another field is one where it decided the part, and where a film names none at all.
 
 A text can hold a name. One that SHARED patients have in common is told as it stands, and so is one of listed words alone
-("MUÑECA IZQ"). Any other is told in the words of the vocabulary: a word that is not listed is "***", one that was read as
-a misspelt word is that word behind "~".
+("MUÑECA IZQ") without a title: "DR HAND" may be a person, and is told as "DR ***". Any other is told in the words of the
+vocabulary: a word that is not listed is "***", one that was read as a misspelt word is that word behind "~".
 """
 
 from __future__ import annotations
 
+import re
+import secrets
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
-from etl.deidentify import Pseudonyms
+from etl.deidentify import KEY_BYTES, Key, Pseudonyms
 from etl.steps import anatomy
 from etl.steps.body_part_text import all_listed, in_listed_words
 from etl.study import Drop, Failure, Instance
+from etl.text import words_and_numbers
 from schemas.steps import Anatomy
 
 SHARED = 3  # patients; the same person is often filed under two numbers
-KEPT = 100_000  # different texts that are remembered, about 50 MB: of more, the rarest are let go
+KEPT = 100_000  # different texts that are remembered, about 70 MB: of more, the rarest are let go
 LENGTH = 256  # letters of a text that are looked at; LO has 64
+_TITLES = (
+    "dr dra doctor doctora doktor docteur dott dottore prof profa professor herr hr frau fr fraulein mr mrs ms miss mister "
+    "sr sra srta senor senora senorita don dona mme mlle monsieur madame mademoiselle sig signor signora dhr mevr mw"
+)
+TITLES = frozenset(_TITLES.split())
+"""A word beside one of these may be a name, though it is listed: "Herr Hand"."""
+_LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
 class Text(NamedTuple):
@@ -58,6 +69,8 @@ class HeaderTexts:
 
     def __init__(self, settings: Anatomy) -> None:
         self._settings = settings
+        self._key = Key(secrets.token_bytes(KEY_BYTES))  # the hashes mean nothing outside this object
+        self._people: dict[Text, tuple[str, ...]] = {}  # up to SHARED hashes of persons
         self._files: Counter[Text] = Counter()
         self._patients: Counter[Text] = Counter()
         self._decides: Counter[Text] = Counter()
@@ -77,6 +90,7 @@ class HeaderTexts:
                 self._left_out[text] += left_out
                 if not id_.patient_id_missing:
                     patients[text].add(id_.patient_id)
+                    self._share(text, person(instance.patient_id))
             if deciding is not None:
                 self._decides[deciding] += 1
         for text, people in patients.items():
@@ -107,10 +121,12 @@ class HeaderTexts:
         found = anatomy.understood(*text, self._settings)
         patients = self._patients[text]
         known = anatomy.vocabulary_of(self._settings)
-        masked = not as_they_stand and patients < SHARED and not all_listed(text.text, known)
+        titled = _titled(text.text)
+        shared = len(self._people.get(text, ())) >= SHARED
+        masked = not as_they_stand and not shared and (bool(titled) or not all_listed(text.text, known))
         return TextRow(
             field=text.field,
-            text=in_listed_words(text.text, known) if masked else _printable(text.text),
+            text=(titled or in_listed_words(text.text, known)) if masked else _printable(text.text),
             masked=masked,
             texts=1,
             files=self._files[text],
@@ -125,11 +141,32 @@ class HeaderTexts:
             view=found.view if found else None,
         )
 
+    def _share(self, text: Text, who: str) -> None:
+        """Remember that a person has a text, whichever partition the films come in."""
+        known = self._people.get(text, ())
+        if who and len(known) < SHARED and (hashed := self._key.repeated("person", who)) not in known:
+            self._people[text] = (*known, hashed)
+
     def _forget(self) -> None:
         for text, _ in self._files.most_common()[KEPT // 2 :]:
             for counts in (self._files, self._patients, self._decides, self._left_out):
                 counts.pop(text, None)
+            self._people.pop(text, None)
             self.let_go += 1
+
+
+def person(patient_id: str) -> str:
+    """A PatientID as far as it tells people apart for sure: `Q1`, `q 1`, `Q01` and `Q1^X`, of any issuer, may be one person."""
+    plain = unicodedata.normalize("NFKC", patient_id.partition("^")[0]).casefold()
+    return _LEADING_ZEROS.sub("", "".join(letter for letter in plain if letter.isalnum()))
+
+
+def _titled(text: str) -> str:
+    """A text that holds a title, without its other words: "DR ***"; "" without a title or with nothing beside it."""
+    said = words_and_numbers(text)
+    if TITLES.isdisjoint(said) or TITLES.issuperset(said):
+        return ""
+    return " ".join(word.upper() if word in TITLES else "***" for word in said)
 
 
 def _printable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,7 @@ def inspect(
         views = {each: sorted((folder / each).glob("part-*.parquet")) for each in manifest.TABLES}
         name, heading = table, str(folder)
         shown = tuple(columns) or DEFAULT_COLUMNS[table]
+    available: list[str] = []
     try:
         for view, files in views.items():
             connection.register(view, ds.dataset(files, format="parquet"))
@@ -79,6 +81,8 @@ def inspect(
             raise RadforgeError("more than one statement", f"--where {where}", expected="one SQL condition")
         available = [row[0] for row in connection.execute(f"DESCRIBE {name}").fetchall()]
         unknown = [column for column in shown if column not in available]
+        if bare is None:
+            _refuse_newer(unknown, table, available, f"--columns {', '.join(unknown)}")
         if unknown:
             raise RadforgeError("no such column", f"--columns {', '.join(unknown)}", expected=", ".join(available))
         condition = f"WHERE (\n{where}\n)" if where else ""
@@ -92,11 +96,22 @@ def inspect(
     except (pa.ArrowInvalid, OSError):
         raise RadforgeError("the table cannot be read", target, expected="whole Parquet files") from None
     except duckdb.Error as error:
+        asked = re.search(r'column (?:named )?"(\w+)"', str(error)) if isinstance(error, duckdb.BinderException) else None
+        if bare is None and asked:
+            _refuse_newer([asked[1].lower()], table, available, f"--where {where}")
         raise RadforgeError(
             "the condition cannot be run" if where else "the table cannot be read",
             f"--where {where}" if where else target,
             found=str(error).splitlines()[0],
         ) from None
+
+
+def _refuse_newer(asked: Sequence[str], table: Table, available: Sequence[str], where: str) -> None:
+    """Raises RadforgeError for a column that radforge writes today and this version does not have."""
+    newer = {column.name for column in manifest.FIXED[table] if column.since > 1} - set(available)
+    for column in asked:
+        if column in newer:
+            raise RadforgeError(f"this version has no column `{column}`; it was written by an older radforge", where)
 
 
 def _bare(path: Path) -> list[Path] | None:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -92,8 +93,9 @@ def shrink(pixels: Pixels, side: int) -> Pixels:
     return pixels if pixels.dtype.itemsize == 1 else (pixels >> 8).astype("uint8")
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Write, fsync, and only then give it its name. Raises RadforgeError when the disk is full, read-only or failing.
+def write_durably(path: Path, data: bytes, failed: Callable[[OSError], RadforgeError] | None = None) -> None:
+    """Write, fsync, and only then give it its name. Raises RadforgeError when the disk is full, read-only or failing:
+    what `failed` makes of it.
 
     A worker that outlives a killed driver for a moment may still write: by the rename it can only replace a picture by
     its equal, never cut one short that the next run has counted already.
@@ -108,13 +110,15 @@ def write_durably(path: Path, data: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             draft.unlink()
-        raise disk_error(error) from None
+        raise (failed or disk_error)(error) from None
 
 
-def disk_error(error: OSError, of: str = "the dataset") -> RadforgeError:
-    """The disk's mistake as one sentence. What is committed and what is finished stays; the same command goes on."""
+def disk_error(
+    error: OSError, of: str = "the dataset", then: str = "the same command goes on where it stopped"
+) -> RadforgeError:
+    """The disk's mistake as one sentence. What is committed and what is finished stays; `then`: what comes of mending it."""
     reason = {errno.ENOSPC: "is full", errno.EDQUOT: "quota is used up", errno.EROFS: "is read-only"}
     return RadforgeError(
         f"the disk of {of} {reason.get(error.errno or 0, 'cannot be written: ' + (error.strerror or 'I/O error'))}",
-        expected="to be mended; then the same command goes on where it stopped",
+        expected=f"to be mended; then {then}",
     )

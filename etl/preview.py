@@ -12,7 +12,7 @@ from pydicom.uid import UID, UID_dictionary
 from cluster.progress import Reporter
 from etl import derive
 from etl.build import Session
-from etl.corrections import read_corrections
+from etl.corrections import Corrections, read_corrections
 from etl.deidentify import Key
 from etl.header_texts import HeaderTexts
 from etl.labels import read_labels
@@ -32,18 +32,18 @@ def preview(order: Order, say: Reporter, texts: HeaderTexts | None = None) -> di
     Raises RadforgeError for a wrong order. Uses the index and the key of the dataset where there are any.
     """
     check(order)
-    read_corrections(order.corrections)
+    said = read_corrections(order.corrections)
     source = version_source(order.archives)
     # An index of its own that goes with the preview: a plan writes nothing beside the dataset.
     with ExitStack() as stack:
         private = Private(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="radforge-"))))
         scratch = stack.enter_context(Scratch.beside(private, order.out))
         if source is not None:
-            return _of_version(source, order, scratch)
+            return _of_version(source, order, scratch) | _of_corrections(said)
         labels = read_labels(order.labels) if order.labels else None
         session = Session(order, private, scratch, Workers(order, stack, say), say)
         key = Key(b"a plan shows no id")
-        return _of_archive(plan_archive(session, walk(order, say), key, labels, texts=texts), order)
+        return _of_archive(plan_archive(session, walk(order, say), key, labels, texts=texts), order) | _of_corrections(said)
 
 
 def _of_version(source: DatasetVersion, order: Order, scratch: Scratch) -> dict[str, Any]:
@@ -78,6 +78,10 @@ def _of_archive(plan: Plan, order: Order) -> dict[str, Any]:
             "label rows that match no study": len(plan.unmatched),
         }
     return value
+
+
+def _of_corrections(said: Corrections) -> dict[str, Any]:
+    return {"corrections": len(said.lines)} if said else {}
 
 
 def _syntax(uid: str) -> str:

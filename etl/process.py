@@ -19,7 +19,7 @@ import numpy as np
 
 from etl.archive.containers import read_bytes
 from etl.archive.dicom_reading import Unreadable
-from etl.corrected import Said, after_step, said_of, settled
+from etl.corrected import Said, after_step, own_lines, said_of, settled
 from etl.doubts import doubts
 from etl.metal import metal_of_limb
 from etl.picture_store import PictureStore, image_id_of
@@ -123,7 +123,8 @@ def _frame(
     )
     suspect = body_part_suspect(start)
     start = replace(start, body_part=part_shown(start.body_part, suspect))
-    leaves = list(apply_steps([start], recipe, clock, said_of(film.corrections, frame_index)))
+    said = said_of(own_lines(film.corrections, instance_id), frame_index)
+    leaves = list(apply_steps([start], recipe, clock, said))
     columns = {**film.columns, **decoded.facts, "frame_index": frame_index, "body_part_suspect": suspect}
     columns["header_problems"] = sorted({*film.columns["header_problems"], *decoded.facts["header_problems"]})
     if film.columns.get("burned_in_annotation") is not None:

@@ -11,8 +11,10 @@ build       batches of studies               workers; each finished study goes t
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 
@@ -35,9 +37,12 @@ from etl.scratch import Scratch
 from etl.spill import give_back
 from etl.tables import Tables, tables_in
 from etl.workers import Workers
+from schemas.corrections import Correction
 from schemas.dataset import DatasetVersion, newest_version, versions
 from schemas.errors import RadforgeError
 from schemas.runs import RunRecord, now_after, runs_of, write_run
+
+_NAMED = 3  # corrections that could not be followed
 
 
 def run(order: Order, say: Reporter) -> Built:
@@ -76,6 +81,7 @@ def _from_archive(session: Session, found: Listing, labels: Labels | None, corre
         corrections.check_key(key.fingerprint)
     said = labels_digest(labels, key)
     identity = identity_of(order.recipe, key.fingerprint, said, shard=order.shard, corrections=corrections)
+    _warn_of_other_order(session, identity, corrections)
     request = request_of(identity, ((file.name, file.size, file.mtime_ns) for file in found))
     record = _record_of(session, request)
     kept = private.crosswalk_file(record.version) if record else None
@@ -119,6 +125,7 @@ def _from_version(session: Session, source: DatasetVersion, corrections: Correct
     identity = identity_of(
         order.recipe, inherited["key_fingerprint"], inherited["labels"], source.version, corrections=corrections
     )
+    _warn_of_other_order(session, identity, corrections)
     request = request_of(identity, [])
     record = _record_of(session, request)
     if record is not None:
@@ -133,12 +140,21 @@ def _with_unmet(built: Built, corrections: Corrections | None, session: Session)
     """Corrections that a version does not obey are told, or somebody would believe that it does."""
     if corrections is None:
         return built
-    lost, all_ = corrections.unmet(tables_in(built.folder)), len(corrections.lines)
-    session.say.say(f"corrections: {all_ - lost:,} of {all_:,} are followed")
-    if not lost or session.order.shard is not None:  # those of other shards are followed there
-        return built
-    what = "their film is not in it, was left out before, or gives another number of pictures"
-    return replace(built, warnings=(*built.warnings, f"{lost:,} of {all_:,} corrections could not be followed: {what}"))
+    unmet, all_ = corrections.unmet(tables_in(built.folder)), len(corrections.lines)
+    session.say.say(f"corrections: {all_ - len(unmet.lost) - len(unmet.strange):,} of {all_:,} are followed")
+    whys = {
+        "their film is not in it, was left out before, or gives another number of pictures": unmet.lost
+        if session.order.shard is None
+        else [],  # those of other shards are followed there
+        "their image_id is not a picture of their source_id": unmet.strange,
+    }
+    told = [_could_not(lines, all_, why) for why, lines in whys.items() if lines]
+    return replace(built, warnings=(*built.warnings, *told))
+
+
+def _could_not(lines: Sequence[Correction], all_: int, why: str) -> str:
+    named = ", ".join(line.image_id for line in lines[:_NAMED]) + (", …" if len(lines) > _NAMED else "")
+    return f"{len(lines):,} of {all_:,} corrections could not be followed: {why} (image_id {named})"
 
 
 def walk(order: Order, say: Reporter) -> Listing:
@@ -157,6 +173,21 @@ def _warn_of_other_key(session: Session, key: Key) -> None:
     theirs = DatasetVersion.open(session.order.out / newest).card.get("key_fingerprint") if newest else None
     if theirs not in {None, key.fingerprint}:
         session.say.warn(f"the newest version {newest} was made with another key: no id of the two can be compared")
+
+
+def _warn_of_other_order(session: Session, identity: Mapping[str, Any], corrections: Corrections | None) -> None:
+    """A recipe or labels that were forgotten give another version than the one that was looked at, corrected."""
+    seen = corrections.looked_at(session.order.out) if corrections else None
+    if seen is None or seen.version == identity["parent"]:
+        return
+    card, other = seen.card, []
+    if card.get("recipe") != identity["recipe"]:
+        theirs, ours = (str((recipe or {}).get("name", "?")) for recipe in (card.get("recipe"), identity["recipe"]))
+        other.append(f"recipe {theirs}, not {ours}" if theirs != ours else f"other settings of recipe {ours}")
+    if card.get("labels") != identity["labels"]:
+        other.append("no labels" if not card.get("labels") else "labels" if not identity["labels"] else "other labels")
+    if other:
+        session.say.warn(f"the corrections were made on {seen.version}, which was built with {' and '.join(other)}")
 
 
 def plan_archive(

@@ -89,10 +89,10 @@ def report(made: Any) -> None:
     line(f"{made.path}: {made.shown:,} of {many(made.pictures, 'picture')} shown, {made.bytes / 1e6:.1f} MB; opens from disk")
 
 
-def damages(version: Any, found: Sequence[Any], json: bool) -> None:
-    """What `verify` found."""
+def damages(version: Any, found: Sequence[Any], json: bool, without: Sequence[str] = ()) -> None:
+    """What `verify` found; `without`: columns that an older radforge did not write yet."""
     if json:
-        as_json({"version": version.version, "whole": not found, "damages": [vars(d) for d in found]})
+        as_json({"version": version.version, "whole": not found, "damages": [vars(d) for d in found], "without": without})
     elif found:
         for damage in found:
             line(f"{damage.path}: {damage.what}")
@@ -100,6 +100,8 @@ def damages(version: Any, found: Sequence[Any], json: bool) -> None:
         counts = version.card["counts"]
         counted = ", ".join(many(counts[f"{word}s"], name) for word, name in _ROWS)
         line(f"{version.dataset}@{version.version} is whole: {counted}")
+        if without:
+            line(f"written by an older radforge: without columns {', '.join(without)}")
 
 
 def history(items: Sequence[Mapping[str, Any]], json: bool) -> None:
@@ -160,11 +162,11 @@ def review_page(url: str) -> None:
     sys.stdout.flush()
 
 
-def reviewed(counts: Mapping[str, int], file: Path) -> None:
-    """What a sitting leaves."""
+def reviewed(counts: Mapping[str, int], again: str, is_there: bool) -> None:
+    """What a sitting leaves, and the command that makes the next version of it; `is_there`: the file still is."""
     line(", ".join(f"{count:,} {kind}" for kind, count in counts.items()) or "nothing decided")
     if counts:
-        line(f"the next version: etl run ARCHIVE --out DATASET --corrections {file}")
+        line(f"the next version: {again}" if is_there else "the file of corrections is gone: something else removed it")
 
 
 def explanation(value: Mapping[str, Any], out: Path | None, json: bool) -> None:

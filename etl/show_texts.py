@@ -19,13 +19,15 @@ def texts(rows: Sequence[TextRow], top: int, let_go: int) -> None:
     _table("Body Part Examined, where no earlier rule leaves the film out", examined, top)
     _table("Other fields, where they decided the part", helped, top)
     _table("Other fields of films in which no part is recognised", silent, top)
+    if rows:
+        line("decides: films whose part was read from this text; or: other parts that it names with equal right.")
     unknown = sum(row.files - row.decides for row in examined if row.part is None) - sum(row.decides for row in helped)
     if silent or unknown > 0:
         line('Words that should be understood go into the recipe: [anatomy.words], e.g. wrist = ["MONYECA", "RX2041"].')
     if any(row.masked for row in rows):
         line(
             f"A text of fewer than {SHARED} patients may hold a name, so it is told in the vocabulary's words only (*** is any "
-            "other word, ~ one that was read as this word); --unmask prints it."
+            "other word or number, ~ one that was read as this word); --unmask prints it."
         )
     if let_go:
         line(f"{many(let_go, 'rare text')} were not kept, so the counts of rare texts may be too low.")

@@ -24,6 +24,7 @@ _MANGLED = re.compile(rf"[ÃÂ]\?|[^\x00-\x7f]*[^\x00-\x7f{_OURS}][^\x00-\x7f]*"
 _DOTTED = re.compile(r"\b([a-z])\.([a-z])\b\.?")  # a.p., G.E.
 _NUMBERS = re.compile(r"\b[a-z]\d+\b|\d+(?:vw|st|nd|rd|th|er|[adov])?\b|\d+")  # D2, C7, 2V, 1st, 3a, 0045
 _WORD = re.compile(r"[a-z?]*[a-z][a-z?]*")
+_WORD_OR_NUMBER = re.compile(rf"{_WORD.pattern}|#")
 _NO_DECOMPOSITION = str.maketrans({"ø": "o", "ł": "l", "æ": "ae", "œ": "oe", "ı": "i"})
 
 
@@ -68,7 +69,17 @@ def words(text: str) -> tuple[str, ...]:
     Numbers go, and single letters with a number (D2, C7, 2V): they count views, fingers and vertebrae.
     "&" and "+" are the word "and".
     """
+    return tuple(_WORD.findall(_NUMBERS.sub(" ", _folded(text))))
+
+
+def words_and_numbers(text: str) -> tuple[str, ...]:
+    """The same with "#" for each run of numbers."""
+    marked = _NUMBERS.sub(" # ", _folded(text).replace("#", " "))
+    found = _WORD_OR_NUMBER.findall(marked)
+    return tuple(word for word, last in zip(found, ("", *found), strict=False) if word != "#" or last != "#")
+
+
+def _folded(text: str) -> str:
     text = _ELISION.sub("", repair(text).replace("·", ""))  # Catalan mal·lèol
     text = fold(text).replace("_", " ").replace("&", " and ").replace("+", " and ")
-    text = _NUMBERS.sub(" ", _DOTTED.sub(r"\1\2", text))
-    return tuple(_WORD.findall(text))
+    return _DOTTED.sub(r"\1\2", text)

@@ -42,11 +42,34 @@ def verify(version: DatasetVersion, reach: Callable[[int, int], None] = lambda d
             lacking = set(manifest.schema(name).names) - set(table.schema.names)
         except (OSError, IndexError, pa.ArrowInvalid):
             return [Damage(f"{name}/", "the table cannot be read")]
-        if lacking:
-            return [Damage(f"{name}/", f"columns are missing: {', '.join(sorted(lacking))}")]
+        lost = lacking - set(_newer(name, card))
+        if lost:
+            return [Damage(f"{name}/", f"columns are missing: {', '.join(sorted(lost))}")]
     damages += _rows(version, card, tables)
     damages += _pictures(folder, tables["manifest"], set(files), reach)
     return damages
+
+
+def without(version: DatasetVersion) -> list[str]:
+    """Columns that a version does not have because they came after the radforge that wrote it; no damage."""
+    card = _card(version.folder)
+    if card is None:
+        return []
+    try:
+        return [
+            column
+            for name, table in tables_in(version.folder).items()
+            for column in _newer(name, card)
+            if column not in table.schema.names
+        ]
+    except (OSError, IndexError, pa.ArrowInvalid):
+        return []  # which `verify` tells
+
+
+def _newer(table: manifest.Table, card: dict[str, Any]) -> list[str]:
+    """The columns of a table that came after the schema of a card."""
+    known = card.get("schema_version")
+    return [column.name for column in manifest.FIXED[table] if isinstance(known, int) and column.since > known]
 
 
 def _card(folder: Path) -> dict[str, Any] | None:
@@ -80,13 +103,14 @@ def _changed(folder: Path, path: str, sha256: str) -> Damage | None:
 
 def _rows(version: DatasetVersion, card: dict[str, Any], tables: Tables) -> list[Damage]:
     damages = []
-    identity = identity_in(card)
+    identity = {name: value for name, value in identity_in(card).items() if name in card}  # an older one says less
     name = version_name(identity, tables)
     if name != card.get("version"):
         damages.append(Damage("card.json", f"what the version says it is gives the name {name}"))
     else:
         # Through JSON, so that both sides are what a file can hold.
         rebuilt = json.loads(json.dumps(build_card(identity, tables, card["files_sha256"], name)))
+        rebuilt["deidentification"] = card.get("deidentification")  # in the words of the radforge that made it
         if rebuilt != card:
             differing = sorted(key for key in {*rebuilt, *card} if rebuilt.get(key) != card.get(key))
             damages.append(Damage("card.json", f"does not agree with the tables in: {', '.join(differing)}"))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 CORRECTIONS_VERSION: Literal[1] = 1
 
@@ -53,13 +53,15 @@ class Correction(BaseModel):
     verdict: Literal["right", "wrong", "mended"]
     """`right`: as it should be; `wrong`: to be left out; `mended`: to be kept with the changes below."""
     mended: tuple[Mended, ...] = ()
-    """What was changed; for the reader."""
+    """What was changed: wanted whatever the recipe, where what was right binds a recipe that has the step."""
     inverted: bool | None = None
     """How the manifest's `inverted` should be."""
-    rotation_deg: float | None = Field(default=None, ge=-360, le=360)
-    """How the manifest's `rotation_deg` should be, to a quarter turn."""
+    rotation_deg: float | None = Field(default=None, ge=-360, le=360, strict=True)
+    """How the manifest's `rotation_deg` should be, to a quarter turn; kept in (-180, 180]."""
     pictures: Literal["one", "several"] | None = None
     """How many pictures the frame should give, where that was wrong."""
+    pending: bool = False
+    """Marked only, not yet said to be right so: the review shows the picture again. A run obeys it like any other."""
 
     @property
     def place(self) -> Place:
@@ -68,16 +70,31 @@ class Correction(BaseModel):
 
     @property
     def said(self) -> tuple[object, ...]:
-        """What the line says of its picture."""
-        return self.verdict == "wrong", self.inverted, self.rotation_deg, self.pictures
+        """All of the line that decides what becomes of its picture; of one that is left out only that."""
+        if self.verdict == "wrong":
+            return (self.verdict,)
+        return self.verdict, self.mended, self.inverted, self.pictures, self.rotation_deg
 
     def agrees(self, other: Correction) -> bool:
         """Whether two lines about a picture say the same of it: a turn is meant to a quarter."""
-        if self.said[:2] != other.said[:2] or self.pictures != other.pictures:
-            return False
-        if self.rotation_deg is None or other.rotation_deg is None:
-            return self.rotation_deg == other.rotation_deg
-        return abs((self.rotation_deg - other.rotation_deg + 180.0) % 360.0 - 180.0) < 45.0
+        if self.verdict == "wrong" or self.rotation_deg is None or other.rotation_deg is None:
+            return self.said == other.said
+        off = abs((self.rotation_deg - other.rotation_deg + 180.0) % 360.0 - 180.0)
+        return self.said[:-1] == other.said[:-1] and off < 45.0
+
+    @field_validator("mended")
+    @classmethod
+    def _in_order(cls, mended: tuple[Mended, ...]) -> tuple[Mended, ...]:
+        return tuple(name for name in MENDED if name in mended)
+
+    @field_validator("rotation_deg")
+    @classmethod
+    def _one_turn(cls, degrees: float | None) -> float | None:
+        """The same turn is the same number: 0 and not -0 or 360."""
+        if degrees is None:
+            return None
+        turn = round(degrees, 3)
+        return round(turn - 360.0 if turn > 180.0 else turn + 360.0 if turn <= -180.0 else turn, 3) + 0.0
 
     @model_validator(mode="after")
     def _sense(self) -> Self:
@@ -89,6 +106,10 @@ class Correction(BaseModel):
             raise ValueError(f"picture {self.image_id}: {self.pictures} is what the frame had")
         if (self.verdict == "mended") != bool(self.mended):
             raise ValueError(f"picture {self.image_id}: `mended` says what was changed, for the verdict `mended` only")
+        for name, value in (("inversion", self.inverted), ("rotation", self.rotation_deg)):
+            if name in self.mended and value is None:
+                key = "inverted" if name == "inversion" else "rotation_deg"
+                raise ValueError(f'picture {self.image_id}: `mended = ["{name}"]` wants `{key}`, how it should be')
         return self
 
 

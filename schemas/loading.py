@@ -19,6 +19,7 @@ from schemas.errors import Problem, RadforgeError
 Model = TypeVar("Model", bound=BaseModel)
 
 _SHIPPED = "shipped recipe "
+_KINDS = {"sites": "a site file in TOML", "corrections": "a file of corrections in TOML"}
 
 
 def load(model: type[Model], name_or_path: str, shipped: str, settings: Sequence[str] = ()) -> Model:
@@ -29,9 +30,7 @@ def load(model: type[Model], name_or_path: str, shipped: str, settings: Sequence
     """
     path = Path(name_or_path)
     if path.suffix == ".toml" or path.is_file():
-        return _parse(
-            model, _read(path, "a site file in TOML" if shipped == "sites" else "a recipe in TOML"), str(path), settings
-        )
+        return _parse(model, _read(path, _KINDS.get(shipped, "a recipe in TOML")), str(path), settings)
     names = shipped_names(shipped)
     if name_or_path not in names:
         flag = {"etl": "--recipe", "sites": "--site"}.get(shipped, "RECIPE")
@@ -83,7 +82,7 @@ def _toml(value: Any) -> str:
 
 def _read(path: Path, expected: str) -> str:
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")  # some editors begin a file with a mark
     except FileNotFoundError:
         raise RadforgeError("no such file", str(path), expected=expected) from None
     except UnicodeDecodeError:
@@ -146,6 +145,9 @@ def _problem(model: type[BaseModel], item: Any, where: str) -> Problem:
         return Problem(f"`{key}` is not a known word", where, found=repr(item["input"])[:80], expected=words + meant)
     if item["type"] == "value_error":
         return Problem(str(item["ctx"]["error"]), where)
+    if item["type"] in {"tuple_type", "list_type"}:
+        expected = "a list of texts" if _holds_texts(model, location) else "a list"
+        return Problem(f"`{key}` is no list", where, found=repr(item["input"])[:80], expected=expected)
     found = "" if item["type"] == "missing" else repr(item["input"])
     return Problem(f"`{key}` {item['msg'][0].lower()}{item['msg'][1:]}", where, found=found[:80])
 
@@ -167,6 +169,12 @@ def _models_at(model: type[BaseModel], location: list[str]) -> list[type[BaseMod
         candidates = [t for field in fields for t in (field.annotation, *get_args(field.annotation))]
         models = [t for t in candidates if isinstance(t, type) and issubclass(t, BaseModel)]
     return models
+
+
+def _holds_texts(model: type[BaseModel], location: list[str]) -> bool:
+    """Whether the setting of a place is declared as a list of texts, or a table of such."""
+    owners = ((own, part) for i, part in enumerate(location) for own in _models_at(model, location[:i]))
+    return any("tuple[str" in str(own.model_fields[part].annotation) for own, part in owners if part in own.model_fields)
 
 
 def _kinds(model: type[BaseModel], location: list[str]) -> set[str]:

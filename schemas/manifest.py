@@ -11,7 +11,8 @@ from typing import Literal
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Raised when columns are added; `Column.since` says which came when."""
 
 METAL = 0.001
 """`metal_fraction` from which a limb counts as one with metal: a wire is more, a speck is less."""
@@ -22,12 +23,13 @@ TABLES: tuple[Table, ...] = ("manifest", "drops", "failures")
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its Arrow type, what it means, and whether it may be null."""
+    """One column: its Arrow type, what it means, whether it may be null, and the schema version it came with."""
 
     name: str
     type: pa.DataType
     meaning: str
     nullable: bool = True
+    since: int = 1
 
 
 def _required(name: str, kind: pa.DataType, meaning: str) -> Column:
@@ -73,7 +75,12 @@ MANIFEST: tuple[Column, ...] = (
     Column("body_part_code", pa.string(), "SNOMED CT code of that part (DICOM CID 4031)."),
     Column("body_part_score", pa.float64(), "How alike the header's word and the vocabulary's are, 0..100."),
     Column("body_part_source", pa.string(), "Keyword of the header field the part was recognised in."),
-    Column("body_part_suspect", pa.bool_(), "Whether the film shows a chest though its tag names a limb; null for other tags."),
+    Column(
+        "body_part_suspect",
+        pa.bool_(),
+        "Whether the film shows a chest though its tag names a limb; null for other tags.",
+        since=2,
+    ),
     Column("body_part_ambiguous", pa.list_(pa.string()), "Other parts that the header names with equal right."),
     Column("laterality", pa.string(), "L, R, B (both) or U (unpaired)."),
     Column("view_position", pa.string(), "(0018,5101) View Position, a Defined Term."),
@@ -90,20 +97,30 @@ MANIFEST: tuple[Column, ...] = (
     Column("window_center", pa.float64(), "Center of the window that was applied."),
     Column("window_width", pa.float64(), "Width of the window that was applied."),
     Column("inverted", pa.bool_(), "The grey sense was turned after the header's own word was followed."),
-    Column("inversion_score", pa.float64(), "Evidence of the inversion step that air was bright."),
-    Column("split_score", pa.float64(), "How sure the splitting step is of the number of limbs on its film, 0..1."),
+    Column(
+        "inversion_score",
+        pa.float64(),
+        "Was air bright: -1 surely not .. 1 surely; how sure (the number behind Greys in the report): (1 + abs(score)) / 2.",
+    ),
+    Column("split_score", pa.float64(), "How sure the splitting step is of the number of limbs on its film, 0..1.", since=2),
     Column("rotation_deg", pa.float64(), "Counter-clockwise turn applied to the picture, in degrees."),
     Column(
         "rotation_confidence",
         pa.float64(),
         "How sure the rotation step is that the picture is upright, 0..1.",
     ),
-    Column("review", pa.bool_(), "Whether a decision is less sure than the recipe's [review] below: somebody should look."),
-    Column("review_reasons", pa.list_(pa.string()), "Which decisions: inversion, split, rotation, body_part."),
+    Column(
+        "review",
+        pa.bool_(),
+        "Whether a decision is less sure than the recipe's [review] below: somebody should look.",
+        since=2,
+    ),
+    Column("review_reasons", pa.list_(pa.string()), "Which decisions: inversion, split, rotation, body_part.", since=2),
     Column(
         "corrected",
         pa.list_(pa.string()),
         "What people said of it: inversion, rotation, split (set otherwise than the steps did), confirmed.",
+        since=2,
     ),
     _required(
         "transform",
@@ -112,7 +129,12 @@ MANIFEST: tuple[Column, ...] = (
     ),
     Column("mean", pa.float64(), "Mean grey of the picture's exposed pixels, 0..1."),
     Column("std", pa.float64(), "Standard deviation of them, 0..1."),
-    Column("metal_fraction", pa.float64(), "Share of the limb that is metal (plates, wires), 0..1; null where none is sought."),
+    Column(
+        "metal_fraction",
+        pa.float64(),
+        "Share of the limb that is metal (plates, wires), 0..1; null where none is sought. 0 proves nothing.",
+        since=2,
+    ),
     Column(
         "header_problems",
         pa.list_(pa.string()),

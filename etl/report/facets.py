@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -13,11 +13,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydicom.uid import UID, UID_dictionary
 
+from etl.report.charts import NO_CLASS
+from etl.report.columns import LABEL
 from schemas.manifest import METAL
 
-UNSAID = "not said"
-OTHERS = "others"
-NOTHING = "none"
+# What is no value of the data; `key` gives no value such a name.
+UNSAID = "~not said"
+OTHERS = "~others"
+NOTHING = "~none"
+OUR_WORDS: Mapping[str, str] = {UNSAID: "not said", OTHERS: "others", NOTHING: "none"}
 MOST = 20
 """Values of a facet that are told apart; the thesis shows the twenty most frequent body parts."""
 CLASSES = 12
@@ -42,7 +46,7 @@ REVIEW_WORDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Facet:
-    """One way to tell pictures apart. `values`: bool (pictures,) for each value; a picture may have several or none."""
+    """One way to tell pictures apart. `values`: bool (pictures,) for each value's key; a picture may have several or none."""
 
     name: str
     title: str
@@ -55,7 +59,7 @@ class Facet:
 
     def word(self, value: str) -> str:
         """How a value is shown."""
-        return self.words.get(value, value)
+        return self.words.get(value) or OUR_WORDS.get(value, value)
 
     def address(self, value: str) -> str:
         """What stands after # to see only such pictures."""
@@ -77,7 +81,6 @@ _COLUMNS = (
     ("corrected", "corrected", "Corrected by people"),
     ("body_part_suspect", "suspect", "Pixels contradict the body part"),
 )
-LABEL = "label_"
 
 
 def facets(pictures: pa.Table) -> list[Facet]:
@@ -103,13 +106,26 @@ def is_class(column: pa.ChunkedArray) -> bool:
     return 0 < int(pc.count_distinct(column).as_py()) <= CLASSES
 
 
-def text(value: Any) -> str:
-    """A value of a column as a word."""
+def key(value: Any) -> str:
+    """A value of a column as an address: two values of a column never have the same, and none that of our own words."""
     if value is None:
         return UNSAID
+    said = _plain(value)
+    return f"~{said}" if said.startswith("~") else said
+
+
+def text(value: Any) -> str:
+    """A value of a column as a word, with all its digits; in quotes where the word is one of our own."""
+    if value is None:
+        return OUR_WORDS[UNSAID]
+    said = _plain(value)
+    return f"“{said}”" if isinstance(value, str) and said in {*OUR_WORDS.values(), NO_CLASS} else said
+
+
+def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _facet(name: str, title: str, column: pa.ChunkedArray) -> Facet:
@@ -123,18 +139,19 @@ def _facet(name: str, title: str, column: pa.ChunkedArray) -> Facet:
     counts = sorted(pc.value_counts(column).to_pylist(), key=lambda item: (-item["counts"], text(item["values"])))
     kept = [item["values"] for item in counts[:MOST]]
     values: dict[str, NDArray[np.bool_]] = {}
+    words: dict[str, str] = {}
     rest = np.ones(len(column), np.bool_)
     for value in kept:
         equal = column.is_null() if value is None else pc.fill_null(pc.equal(column, value), False)
         mask = np.asarray(equal.to_numpy(), np.bool_)
         rest &= ~mask
-        values[text(value)] = _spread(mask, parents, total)
+        values[key(value)] = _spread(mask, parents, total)
+        words[key(value)] = _syntax(value) if name == "encoding" and value is not None else text(value)
     if rest.any():
         values[OTHERS] = _spread(rest, parents, total)
     if not said.all():
         values[NOTHING] = ~said
-    word: Callable[[str], str] = _syntax if name == "encoding" else str
-    return Facet(name, title, values, {value: word(value) for value in values})
+    return Facet(name, title, values, words)
 
 
 def _spread(mask: NDArray[np.bool_], parents: NDArray[Any], total: int) -> NDArray[np.bool_]:

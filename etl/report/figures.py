@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from etl.report.charts import NO_CLASS, Chart, scatter, stacked
-from etl.report.facets import LABEL, UNSAID, Facet, is_class, text
+from etl.report.columns import LABEL
+from etl.report.facets import UNSAID, Facet, is_class, key, text
 from etl.report.greys import sample
 
 POINTS = 1500
@@ -26,13 +27,15 @@ def classes_of(pictures: pa.Table, facets: Sequence[Facet]) -> Classes:
     for facet in facets:
         named = [value for value in facet.values if value != UNSAID]
         if facet.name.startswith(LABEL) and 2 <= len(named) <= 4:
-            found = [(f"{facet.name.removeprefix(LABEL)} {value}", facet.values[value]) for value in sorted(named)]
+            found = [(f"{facet.name.removeprefix(LABEL)} {facet.word(value)}", facet.values[value]) for value in sorted(named)]
             return found + [(NO_CLASS, mask) for value, mask in facet.values.items() if value == UNSAID]
     return [("all pictures", np.ones(len(pictures), np.bool_))]
 
 
 def charts(pictures: pa.Table, classes: Classes) -> Iterator[Chart]:
-    """Films per study, sizes before and after, turns, brightness, and how sure the steps are."""
+    """Films per study, sizes before and after, turns, brightness; nothing of no pictures."""
+    if not len(pictures):
+        return
     yield _films_per_study(pictures, classes)
     yield from _sizes(pictures)
     yield _longer_sides(pictures)
@@ -69,6 +72,8 @@ def _sizes(pictures: pa.Table) -> Iterator[Chart]:
     most = max((int(side.max(initial=1)) for side in (*before, *after)), default=1) * 1.04
     words = (("Sizes before: the films as stored", "films", before), ("Sizes after: the pictures", "pictures", after))
     for title, what, (wide, high) in words:
+        if not len(wide):  # a version that does not say how large its films were
+            continue
         sizes = pa.table({"x": wide, "y": high}).group_by(["x", "y"]).aggregate([([], "count_all")])
         sizes = sizes.sort_by([("count_all", "descending"), ("x", "ascending"), ("y", "ascending")])
         shown = sizes.slice(0, POINTS)
@@ -149,10 +154,10 @@ def splits(pictures: pa.Table) -> list[dict[str, object]]:
     named = ("pictures", "studies", "patients")
     names = [f"{column}_{how}" for column, how in counted]
     own = pictures.group_by("split").aggregate(counted).sort_by("split").to_pylist()
-    whole = pictures.group_by([]).aggregate(counted).to_pylist()[0]
+    studies, patients = (pc.count_distinct(pictures[name]).as_py() for name in ("study_id", "patient_id"))
     rows = [{"split": row["split"], **{to: row[name] for to, name in zip(named, names, strict=True)}} for row in own]
-    rows.sort(key=lambda row: ("train", "val", "test", None).index(row["split"]))
-    return [*rows, {"split": None, **{to: whole[name] for to, name in zip(named, names, strict=True)}}]
+    rows.sort(key=lambda row: _split_order(row["split"]))
+    return [*rows, {"split": None, "pictures": len(pictures), "studies": studies, "patients": patients}]
 
 
 def balance(pictures: pa.Table) -> list[dict[str, object]]:
@@ -163,16 +168,22 @@ def balance(pictures: pa.Table) -> list[dict[str, object]]:
             continue
         once = pictures.select(["study_id", "split", column]).group_by(["study_id", "split", column]).aggregate([])
         counted = once.group_by(["split", column]).aggregate([("study_id", "count")]).to_pylist()
-        values = sorted({text(row[column]) for row in counted}, key=lambda value: (value == UNSAID, value))
-        number = {(row["split"], text(row[column])): row["study_id_count"] for row in counted}
+        words = {key(row[column]): text(row[column]) if row[column] is not None else NO_CLASS for row in counted}
+        values = sorted(words, key=lambda value: (value == UNSAID, value))
+        number = {(row["split"], key(row[column])): row["study_id_count"] for row in counted}
         rows: list[dict[str, object]] = [
             {"split": split, "counts": [number.get((split, value), 0) for value in values]}
-            for split in ("train", "val", "test", None)
-            if any(key[0] == split for key in number)
+            for split in sorted({split for split, _ in number}, key=_split_order)
         ]
-        rows.append({"split": "", "counts": [sum(n for key, n in number.items() if key[1] == value) for value in values]})
-        found.append({"column": column, "name": column.removeprefix(LABEL), "values": values, "rows": rows})
+        rows.append({"split": "", "counts": [sum(n for (_, own), n in number.items() if own == value) for value in values]})
+        name, heads = column.removeprefix(LABEL), [words[value] for value in values]
+        found.append({"column": column, "name": name, "values": values, "words": heads, "unsaid": UNSAID, "rows": rows})
     return found
+
+
+def _split_order(split: str | None) -> tuple[int, str]:
+    known = ("train", "val", "test")
+    return (len(known) + 1, "") if split is None else (known.index(split) if split in known else len(known), split)
 
 
 def measurements(pictures: pa.Table) -> list[dict[str, object]]:
@@ -185,6 +196,6 @@ def measurements(pictures: pa.Table) -> list[dict[str, object]]:
         facts: dict[str, object] = {"name": column.removeprefix(LABEL), "n": len(own), "values": len(own.unique()), "range": ""}
         if len(own) and (pa.types.is_integer(own.type) or pa.types.is_floating(own.type)):
             ends = pc.min_max(own).as_py()
-            facts["range"] = f"{ends['min']:g} to {ends['max']:g}, mean {pc.mean(own).as_py():.3g}"
+            facts["range"] = f"{text(ends['min'])} to {text(ends['max'])}, mean {pc.mean(own).as_py():.6g}"
         found.append(facts)
     return found

@@ -10,6 +10,9 @@
   const all = Number(form.dataset.total);
   const many = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
 
+  // What a link leads to stands below the filter, however high that is.
+  new ResizeObserver(() => document.documentElement.style.setProperty("--under-filter", `${form.offsetHeight + 12}px`)).observe(form);
+
   const sheet = document.getElementById("sheet");
   const sure = new Map(cards.map((card) => [card, new Map(card.dataset.sure.split(" ").map((pair) => pair.split(":")))]));
   let sorted = "";

@@ -10,21 +10,17 @@ from typing import Any
 import jinja2
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cluster.progress import Reporter, Stage
-from etl.picture_store import disk_error
-from etl.report import figures, greys
+from etl.report import columns, figures, greys, place
 from etl.report.account import Account, account
-from etl.report.facets import LABEL, Facet, facets
+from etl.report.facets import Facet, facets
 from etl.report.sheet import cards, choose, least_sure_first, sureness
 from etl.report.thumbs import side_by_side, thumb
 from schemas.dataset import DatasetVersion
 from schemas.errors import RadforgeError
-from schemas.manifest import MANIFEST
 
 FATES = {"record": "became a picture", "drop": "left out", "failure": "could not be read"}
-_UNUSED = {"sha256", "preview_sha256", "model", "window_center", "window_width", "decoder"}
 
 
 @dataclass(frozen=True)
@@ -39,25 +35,25 @@ class Report:
 
 def write_report(version: DatasetVersion, out: Path, say: Reporter) -> Report:
     """Write the page of a version. Raises RadforgeError: the version cannot be read, or `out` is no place for a page."""
-    _check(version, out)
-    pictures = _table(version, "manifest")
-    page, shown = render(version, pictures, say)
+    place.check(out)
+    pictures, without = columns.read(version, "manifest")
     try:
-        out.write_text(page, "utf-8")
-    except OSError as error:
-        raise disk_error(error, f"--out {out}") from None
+        page, shown = render(version, pictures, without, say)
+    except jinja2.UndefinedError as error:
+        raise RadforgeError("card.json lacks what the page tells", version.folder.name, found=error.message or "") from None
+    place.write(out, page)
     return Report(out, out.stat().st_size, shown, len(pictures))
 
 
-def render(version: DatasetVersion, pictures: pa.Table, say: Reporter) -> tuple[str, int]:
-    """The page as HTML, every picture inside, and how many pictures its contact sheet shows."""
+def render(version: DatasetVersion, pictures: pa.Table, without: list[str], say: Reporter) -> tuple[str, int]:
+    """The page as HTML, every picture inside, and how many pictures its contact sheet shows. `without`: missing columns."""
     card = version.card
     told_apart = facets(pictures)
     sure = sureness(pictures)
     rows = choose(least_sure_first(pictures, sure), pictures, told_apart)
     tokens = _tokens(told_apart)
     shown = list(cards(pictures, rows, told_apart, tokens))
-    fates = account(pictures, _table(version, "drops"), _table(version, "failures"))
+    fates = account(pictures, columns.read(version, "drops")[0], columns.read(version, "failures")[0])
     classes = figures.classes_of(pictures, told_apart)
     below = card.get("recipe", {}).get("review", {}).get("below")
     wanted = sorted({str(path) for path in _paths(shown, fates) if path})
@@ -70,6 +66,7 @@ def render(version: DatasetVersion, pictures: pa.Table, say: Reporter) -> tuple[
     page = _template("page.html.j2").render(
         version=version.version,
         card=card,
+        without=without,
         account=fates,
         facets={facet.name: facet for facet in told_apart},
         filters=_filters(told_apart, tokens, fates),
@@ -85,28 +82,6 @@ def render(version: DatasetVersion, pictures: pa.Table, say: Reporter) -> tuple[
         total=len(pictures),
     )
     return page, len(shown)
-
-
-def _check(version: DatasetVersion, out: Path) -> None:
-    if out.suffix not in {".html", ".htm"}:
-        raise RadforgeError("not a place for a page", f"--out {out}", expected="a file that ends in .html")
-    if not out.absolute().parent.is_dir():
-        raise RadforgeError("no such folder", f"--out {out}", expected="a file in a folder that is there")
-    if version.folder.resolve() in out.resolve().parents:
-        raise RadforgeError("a version is never changed", f"--out {out}", expected="a place outside its folder")
-
-
-def _table(version: DatasetVersion, name: Any) -> pa.Table:
-    """A table with the columns that the page may speak of, and no other; an older version may lack some of them."""
-    parts = sorted((version.folder / name).glob("part-*.parquet"))
-    if name != "manifest" or not parts:
-        return version.table(name)
-    try:
-        there = pq.read_schema(parts[0]).names
-    except (OSError, pa.ArrowInvalid):
-        return version.table(name)  # which says what is wrong
-    wanted = {column.name for column in MANIFEST} - _UNUSED
-    return version.table(name, [column for column in there if column in wanted or column.startswith(LABEL)])
 
 
 def _tokens(told_apart: list[Facet]) -> dict[tuple[str, str], int]:

@@ -80,12 +80,29 @@ function comeBack(picture) {
 
 // ---- pictures, fetched ahead -------------------------------------------------------------------------------------------
 
+// A picture, or in its place the words why there is none. Rejects only where the server is gone.
 async function element(url) {
+  const response = await fetch(url);
+  if (response.status === 409) return instead(await response.text()); // missing, or no PNG
   const image = new Image();
-  image.src = URL.createObjectURL(await (await answer(await fetch(url))).blob());
-  await image.decode();
+  image.src = URL.createObjectURL(await (await answer(response)).blob());
+  try {
+    await image.decode();
+  } catch {
+    URL.revokeObjectURL(image.src);
+    return instead(`${url.startsWith("before") ? "the preview of this film" : "this picture"} is damaged`);
+  }
   return image;
 }
+
+function instead(trouble) {
+  const p = document.createElement("p");
+  p.className = "lost";
+  p.textContent = trouble;
+  return p;
+}
+
+function lost() { return Boolean($("after").querySelector(".lost")); }
 
 function fetched(picture) {
   if (!loaded.has(picture.id)) {
@@ -102,7 +119,7 @@ function forget() {
   for (const [id, both] of loaded) {
     if (near.has(id)) continue;
     loaded.delete(id);
-    both.then((images) => images.forEach((image) => URL.revokeObjectURL(image.src)), () => {});
+    both.then((images) => images.forEach((image) => image.src && URL.revokeObjectURL(image.src)), () => {});
   }
 }
 
@@ -138,7 +155,7 @@ async function show() {
 
 // The film, and where on it the picture was cut from.
 function film(image, outline) {
-  if (!outline) return image;
+  if (!outline || !(image instanceof HTMLImageElement)) return image;
   const make = (name, values) => {
     const node = document.createElementNS("http://www.w3.org/2000/svg", name);
     for (const [key, value] of Object.entries(values)) node.setAttribute(key, value);
@@ -173,7 +190,7 @@ function item(text, sure, kind) {
 function preview() {
   const { inverted, quarters, split } = marks();
   const image = $("after").firstElementChild;
-  if (image) {
+  if (image && !lost()) {
     image.style.transform = quarters ? `rotate(${90 * quarters}deg)` : "";
     image.style.filter = inverted ? "invert(1)" : "";
   }
@@ -189,6 +206,7 @@ function preview() {
   ].filter(Boolean).join(", ");
   $("name").replaceChildren(said ? document.createElement("b") : "picture");
   if (said) $("name").firstChild.textContent = `picture · ${said}`;
+  if (lost()) $("name").textContent = "cannot be shown: ← leaves it out, ↓ goes on";
   $("yes").textContent = said ? "right so" : "right";
 }
 
@@ -196,7 +214,7 @@ function end() {
   const { found } = state;
   const counts = Object.entries(found.counts).map(([name, number]) => `${number.toLocaleString("en")} ${name}`).join(" · ");
   const lines = [["h2", state.total ? "All looked at" : "No picture matches these filters"], ["p", counts || "nothing decided yet"]];
-  if (state.total) lines.push(["p", "The next version, with all of this in it:"], ["code", `etl run ARCHIVE --out DATASET --corrections ${found.file}`]);
+  if (state.total) lines.push(["p", "The next version, with all of this in it:"], ["code", found.next]);
   $("end").replaceChildren(...lines.map(([name, text]) => {
     const node = document.createElement(name);
     node.textContent = text;
@@ -239,7 +257,7 @@ async function undo() {
 }
 
 const actions = {
-  ArrowRight() { decide(marked() ? null : "right"); leave(); },
+  ArrowRight() { decide("right"); leave(); }, // marks and all
   ArrowLeft() { current().marks = none(); decide("wrong"); leave(); },
   i() { mark({ inverted: !marks().inverted }); },
   r() { mark({ quarters: (marks().quarters + 1) % 4, split: false }); },
@@ -261,6 +279,7 @@ function act(key) {
   if (state.trouble || (!current() && key !== "u")) return;
   const unseen = current() && $("name").dataset.id !== current().id;
   if (unseen && !/^(u|ArrowUp|ArrowDown)$/.test(key)) return; // nobody decides what is not on the screen
+  if (current() && lost() && !/^(u|Arrow(Up|Down|Left))$/.test(key)) return; // it can be left out or put off, not judged
   actions[key]();
 }
 

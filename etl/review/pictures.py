@@ -43,7 +43,7 @@ class Wanted:
     def parse(cls, query: Mapping[str, str]) -> Wanted:
         """From a page's address. Raises RadforgeError."""
         sample, step = query.get("sample") or "0", query.get("step", "")
-        if not sample.isdigit() or len(sample) > 9 or (step and step not in STEPS):
+        if not (sample.isascii() and sample.isdigit()) or len(sample) > 9 or (step and step not in STEPS):
             raise RadforgeError("not understood", "the filter", expected=f"sample=NUMBER, step={'|'.join(STEPS)}")
         return cls(query.get("body_part", ""), query.get("review") == "1", step, query.get("split", ""), int(sample))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 import secrets
 import sys
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ HOST = "127.0.0.1"
 _NAMES = {"127.0.0.1", "localhost"}
 _PAGE = {"": ("page.html", "text/html"), "page.css": ("page.css", "text/css"), "page.js": ("page.js", "text/javascript")}
 _MAX_BODY = 4096
+_SIZE = re.compile("[0-9]{1,9}")
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -93,12 +95,12 @@ class _Handler(BaseHTTPRequestHandler):
         if path is None:
             return
         length = self.headers.get("Content-Length", "")
-        if self.headers.get_content_type() != "application/json" or not length.isdigit() or int(length) > _MAX_BODY:
+        if self.headers.get_content_type() != "application/json" or not _SIZE.fullmatch(length) or int(length) > _MAX_BODY:
             self._refuse(HTTPStatus.BAD_REQUEST, "a small JSON object is expected")
             return
         try:
             wish = json.loads(self.rfile.read(int(length)))
-        except ValueError:
+        except (ValueError, RecursionError):
             wish = None
         if not isinstance(wish, dict) or path not in {"decide", "undo"}:
             self._refuse(HTTPStatus.BAD_REQUEST, "not understood")
@@ -110,9 +112,9 @@ class _Handler(BaseHTTPRequestHandler):
         """The path below the token; None when the request was refused."""
         host = (self.headers.get("Host") or "").rpartition(":")
         origin = self.headers.get("Origin")
-        token, slash, path = urlsplit(self.path).path.removeprefix("/").partition("/")
+        token, slash, path = (_part(self.path, "path") or "").removeprefix("/").partition("/")
         known = hmac.compare_digest(token.encode("utf-8", "replace"), self.server.token.encode())
-        if (host[0] or host[2]) not in _NAMES or (origin and urlsplit(origin).hostname not in _NAMES) or not known or not slash:
+        if (host[0] or host[2]) not in _NAMES or (origin and _part(origin, "hostname") not in _NAMES) or not known or not slash:
             self._refuse(HTTPStatus.FORBIDDEN, "open the address that `etl review` printed")
             return None
         return path
@@ -143,3 +145,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: the address holds the token."""
+
+
+def _part(address: str, name: str) -> str | None:
+    """A part of an address; None where there is none, or it is no address."""
+    try:
+        part = getattr(urlsplit(address), name)
+    except ValueError:
+        return None
+    return str(part) if part else None

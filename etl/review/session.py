@@ -12,6 +12,7 @@ from etl.correction_file import CorrectionFile
 from etl.decisions import decisions
 from etl.picture_store import shrink
 from etl.pixels import png
+from etl.review.next_run import next_run
 from etl.review.pictures import UNKNOWN, Row, Wanted, in_order, outline, place_of, read_rows
 from schemas.corrections import Correction, Mended
 from schemas.dataset import DatasetVersion, read_picture
@@ -57,7 +58,7 @@ class Session:
             return {
                 "dataset": self.version.dataset.resolve().name,
                 "version": self.version.version,
-                "file": self.file.path.name,
+                "next": next_run(self.version.card, self.file.path.name),
                 "total": len(chosen),
                 "left": len(todo),
                 "all": len(self._rows),
@@ -69,7 +70,8 @@ class Session:
 
     def decide(self, wish: Mapping[str, Any]) -> dict[str, Any]:
         """Put a decision to disk: `image_id`, `verdict` (right or wrong), and the changes `inverted`, `quarters` (clockwise),
-        `split`; without a verdict and a change the decision is taken back. Raises RadforgeError.
+        `split`; changes without a verdict are kept but not final, and with neither what was said is taken back. Raises
+        RadforgeError.
         """
         with self._lock:
             row = self._row(str(wish.get("image_id")))
@@ -106,15 +108,17 @@ class Session:
     def _is_decided(self, row: Row) -> bool:
         """Also a picture whose film is to be cut otherwise: there is nothing more to say of it.
 
-        What was said of an earlier version holds as long as the picture is what was spoken of.
+        What was said of an earlier version holds as long as the picture is what was spoken of. A mark alone decides nothing.
         """
         line = self.file.get(place_of(row))
+        if line is not None and line.pending:
+            return False
         if line is not None and line.seen_in != self.version.version and line.verdict != "wrong":
             return line.pictures is None and as_seen(row, line.inverted, line.rotation_deg)
         if line is not None:
             return True
         film = [self.file.get(place_of(other)) for other in self._films[row["source_id"], row["frame_index"]]]
-        return any(line.pictures and line.seen_in == self.version.version for line in film if line)
+        return any(line.pictures and line.seen_in == self.version.version for line in film if line and not line.pending)
 
     def _picture(self, row: Row) -> dict[str, Any]:
         return {
@@ -125,6 +129,19 @@ class Session:
             "told": [decision._asdict() for decision in decisions(row)],
             "corrected": row["corrected"] or [],
             "outline": outline(row),
+            "marks": self._marks(row),
+        }
+
+    def _marks(self, row: Row) -> dict[str, Any] | None:
+        """The changes that were marked and not decided, as the page sent them; None where there are none."""
+        line = self.file.get(place_of(row))
+        if line is None or not line.pending:
+            return None
+        off = 0.0 if line.rotation_deg is None else float(row["rotation_deg"] or 0.0) - line.rotation_deg
+        return {
+            "inverted": line.inverted is not None and line.inverted != bool(row["inverted"]),
+            "quarters": round(off / 90) % 4,
+            "split": line.pictures is not None,
         }
 
 
@@ -136,17 +153,21 @@ def line_of(row: Row, wish: Mapping[str, Any], version: str) -> Correction | Non
     place: dict[str, Any] = {**place_of(row)._asdict(), "image_id": row["image_id"], "seen_in": version}
     if wish.get("verdict") == "wrong":
         return Correction(**place, verdict="wrong")
+    pending = wish.get("verdict") != "right"
     turned, split, quarters = bool(wish.get("inverted")), bool(wish.get("split")), wish.get("quarters") or 0
-    if not isinstance(quarters, int):
-        raise RadforgeError("not understood", "quarters", expected="a whole number")
+    if not isinstance(quarters, int) or abs(quarters) > 4:
+        raise RadforgeError("not understood", "quarters", expected="a whole number of at most 4")
     inverted = bool(row["inverted"]) != turned
     greys: tuple[Mended, ...] = ("inversion",) if turned else ()
     if split:
         pictures: Literal["one", "several"] = "several" if row["region_count"] == 1 else "one"
         known = inverted if turned else None
-        return Correction(**place, verdict="mended", mended=(*greys, "split"), pictures=pictures, inverted=known)
+        return Correction(
+            **place, verdict="mended", mended=(*greys, "split"), pictures=pictures, inverted=known, pending=pending
+        )
     mended: tuple[Mended, ...] = (*greys, "rotation") if quarters % 4 else greys
-    if not mended and wish.get("verdict") != "right":
+    if not mended and pending:
         return None
     degrees = round(180.0 - (180.0 - float(row["rotation_deg"] or 0.0) + 90.0 * quarters) % 360.0, 3)
-    return Correction(**place, verdict="mended" if mended else "right", mended=mended, inverted=inverted, rotation_deg=degrees)
+    verdict: Literal["mended", "right"] = "mended" if mended else "right"
+    return Correction(**place, verdict=verdict, mended=mended, inverted=inverted, rotation_deg=degrees, pending=pending)

@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cluster.progress import Reporter
 from cluster.span import Span
 from etl import phantom
 from etl.correction_file import CorrectionFile
 from etl.detach import driver_job
 from etl.merge import merge
 from etl.order import Built, Order
+from etl.preview import preview
 from etl.review.pictures import Row, place_of
 from etl.review.session import line_of
 from etl.run import run
@@ -218,7 +220,32 @@ def test_all_kinds_of_corrections_and_what_cannot_be_followed(
     assert verify(next_) == []
 
     lost = build(tmp_path / "other", corrections=(elsewhere,))
-    assert any(f"{2 if could else 3} of 5 corrections could not be followed" in warning for warning in lost.warnings)
+    (told,) = (warning for warning in lost.warnings if f"{2 if could else 3} of 5 corrections could not be followed" in warning)
+    assert {image_id for image_id in (wrong["image_id"], right["image_id"]) if image_id in told.partition("image_id ")[2]}
+
+
+def test_a_run_says_that_it_is_not_the_one_that_was_looked_at(
+    first: DatasetVersion, build: Callable[..., Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = write(first, tmp_path / "c.toml", {single(first)[0]["image_id"]: {"verdict": "right"}})
+    bare = EtlRecipe.model_validate({"name": "bare", "steps": ()})
+
+    told: list[str] = []
+    monkeypatch.setattr(Reporter, "warn", lambda self, text: told.append(text))
+
+    build(first.dataset, corrections=(out,))
+    assert not [text for text in told if "corrections" in text]
+    build(first.dataset, corrections=(out,), recipe=bare)
+
+    made_on = f"the corrections were made on {first.version}, which was built with recipe radiograph, not bare"
+    assert [text for text in told if "corrections" in text] == [made_on]
+
+
+def test_a_dry_run_says_how_many_corrections_there_are(first: DatasetVersion, tmp_path: Path) -> None:
+    out = write(first, tmp_path / "c.toml", {row["image_id"]: {"verdict": "right"} for row in single(first)[:2]})
+    order = Order((first.folder,), tmp_path / "ds", EtlRecipe(), corrections=(out,))
+
+    assert preview(order, QUIET)["corrections"] == 2
 
 
 def test_corrections_of_another_key_are_refused_before_anything_is_built(
@@ -232,6 +259,44 @@ def test_corrections_of_another_key_are_refused_before_anything_is_built(
         build(tmp_path / "ds", corrections=(out,), key=other)
 
     assert not list((tmp_path / "ds").glob("[0-9a-f]*"))
+
+
+def test_a_line_that_names_two_films_is_not_followed_and_named_as_such(
+    first: DatasetVersion, build: Callable[..., Built], tmp_path: Path
+) -> None:
+    meant, other = single(first)[:2]
+    out = write(first, tmp_path / "c.toml", {meant["image_id"]: {"verdict": "wrong"}, other["image_id"]: {"verdict": "right"}})
+    out.write_text(out.read_text().replace(meant["source_id"], "0" * 16).replace(other["source_id"], meant["source_id"]))
+
+    from_archive = build(first.dataset, corrections=(out,))
+    order = Order((first.folder,), tmp_path / "ds", EtlRecipe(), workers=Span(1, 1), corrections=(out,))
+    from_version = run(order, QUIET)
+
+    for built in (from_archive, from_version):
+        rows = {row["image_id"]: row["corrected"] for row in pictures(DatasetVersion.open(built.folder))}
+        assert rows[meant["image_id"]] is None
+        (told,) = [warning for warning in built.warnings if "image_id is not a picture of their source_id" in warning]
+        assert told.startswith("1 of 2 corrections could not be followed")
+        assert other["image_id"] in told
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_sigterm_ends_a_sitting_with_its_counts_and_tells_when_the_file_is_gone(
+    first: DatasetVersion, tmp_path: Path, removed: bool
+) -> None:
+    out = write(first, tmp_path / "c.toml", {single(first)[0]["image_id"]: {"verdict": "wrong"}})
+
+    with reviewing(first.folder, out) as (url, process):
+        assert url.startswith("http://127.0.0.1")
+        if removed:
+            out.unlink()
+        process.terminate()
+        assert process.stdout is not None
+        told = process.stdout.read()
+        assert process.wait(10) == 0
+
+    assert told.startswith("1 wrong\n")
+    assert ("--corrections" in told, "is gone" in told) == (not removed, removed)
 
 
 def test_what_was_corrected_stays_so_when_steps_run_on_the_version(

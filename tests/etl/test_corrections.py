@@ -165,6 +165,8 @@ def test_a_film_without_a_place_to_cut_stays_whole() -> None:
         {"verdict": "mended", "mended": ("split",)},
         {"verdict": "mended", "mended": ("split",), "pictures": "one"},
         {"region_index": 1},
+        {"verdict": "mended", "mended": ("rotation",), "inverted": False},
+        {"verdict": "mended", "mended": ("inversion",), "rotation_deg": 0.0},
     ],
 )
 def test_a_line_that_makes_no_sense_is_refused(said: dict[str, Any]) -> None:
@@ -205,6 +207,69 @@ def test_files_that_agree_are_one_and_a_contradiction_is_one_clear_error(tmp_pat
     assert str(c) in str(refused.value)
     with pytest.raises(RadforgeError, match="files of different keys"):
         read_corrections([a, written(tmp_path / "d.toml", other, key="f" * 12)])
+
+
+def test_files_that_say_something_else_have_another_identity(tmp_path: Path) -> None:
+    turned = {"inverted": False, "rotation_deg": 90.0}
+    mended = {"verdict": "mended", "mended": ("rotation",), **turned}
+    one = written(tmp_path / "one.toml", line("0" * 20, **mended), line("1" * 20, **turned))
+    other = written(tmp_path / "other.toml", line("0" * 20, **turned), line("1" * 20, **mended))
+
+    assert read_corrections([one]).identity() != read_corrections([other]).identity()
+    with pytest.raises(RadforgeError, match="two lines contradict each other"):
+        read_corrections([one, other])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"rotation_deg": 0.0}, {"rotation_deg": -0.0}),
+        ({"rotation_deg": 0.0}, {"rotation_deg": 360}),
+        ({"rotation_deg": 0.0}, {"rotation_deg": -360.0}),
+        ({"rotation_deg": 180.0}, {"rotation_deg": -180.0}),
+        ({"rotation_deg": -169.9}, {"rotation_deg": 190.1}),
+        ({"verdict": "wrong"}, {"verdict": "wrong", "inverted": True, "rotation_deg": 90.0}),
+        ({"seen_in": "a" * 12}, {"seen_in": "b" * 12, "pending": True}),
+    ],
+)
+def test_what_is_said_in_other_words_is_the_same(tmp_path: Path, one: dict[str, Any], other: dict[str, Any]) -> None:
+    files = [written(tmp_path / f"{number}.toml", line(**said)) for number, said in enumerate((one, other))]
+
+    first, second = (read_corrections([file]) for file in files)
+
+    assert first.identity() == second.identity()
+    assert len(read_corrections(files).lines) == 1
+
+
+def test_of_a_picture_that_is_left_out_nothing_else_is_obeyed() -> None:
+    said = said_of([line(count=1, verdict="wrong", inverted=True).model_dump()], 0)
+
+    assert said is not None
+    assert said.inverted() is None
+
+
+@pytest.mark.parametrize("value", ['"90"', "true", "nan"])
+def test_a_turn_is_a_number(tmp_path: Path, value: str) -> None:
+    path = written(tmp_path / "c.toml", line(inverted=False, rotation_deg=90.0))
+    path.write_text(path.read_text().replace("90.0", value))
+
+    with pytest.raises(RadforgeError, match="rotation_deg"):
+        read_corrections([path])
+
+
+def test_a_file_that_an_editor_saved_otherwise_is_read_or_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "c.toml", line())
+    text = path.read_text()
+
+    path.write_text(text, "utf-8-sig")
+    assert len(read_corrections([path]).lines) == 1
+    path.write_text(text, "utf-16")
+    with pytest.raises(RadforgeError, match=r"not a text file in UTF-8; expected a file of corrections"):
+        read_corrections([path])
+    path.write_text(text.replace("key_fingerprint", "# "))
+    for read in (lambda: read_corrections([path]), lambda: CorrectionFile(path, KEY)):
+        with pytest.raises(RadforgeError, match="the line key_fingerprint is missing"):
+            read()
 
 
 def test_the_last_word_on_the_number_of_pictures_replaces_the_first(tmp_path: Path) -> None:

@@ -80,8 +80,9 @@ def test_films_that_are_left_out_before_their_part_is_asked_are_not_counted() ->
     [
         ("MANO IZQ. PEREZ", "MANO IZQ ***"),
         ("PEREZ^JUAN", "*** ***"),
-        ("WRIST 19520304", "WRIST"),
-        ("WRIST 1-2-3", "WRIST"),
+        ("WRIST 19520304", "WRIST ***"),
+        ("WRIST 1-2-3", "WRIST ***"),
+        ("RX2041", "RX ***"),
         ("MUÑECCA", "~MUNECA"),
         ("手 WRIST", "WRIST"),
         ("Иванов", "***"),
@@ -95,6 +96,14 @@ def test_a_text_of_one_or_two_patients_is_told_in_listed_words_alone(text: str, 
     assert rows(films(text, "a", "b"), unmask=True)[0].text == text
 
 
+def test_a_code_of_the_recipe_is_told_as_the_recipe_has_it() -> None:
+    recipe = EtlRecipe.model_validate({"steps": ("anatomy",), "anatomy": {"words": {"wrist": ("RX2041",)}}})
+
+    (row,) = texts_of(films("RX2041 PEREZ", "a"), recipe=recipe).rows()
+
+    assert (row.text, row.part) == ("RX2041 ***", "wrist")
+
+
 @pytest.mark.parametrize("text", ["Muñeca izq.", "XR WRIST 3 VIEWS", "MUÃ‘ECA"])
 def test_a_text_of_listed_words_alone_is_told_as_it_stands(text: str) -> None:
     (row,) = rows(films(text, "a"))
@@ -106,6 +115,30 @@ def test_a_text_that_three_patients_share_is_told_as_it_stands() -> None:
     (row,) = rows(films("MANO PROTOKOLL", "a", "b"), films("MANO PROTOKOLL", "c"))
 
     assert (row.text, row.patients, row.masked) == ("MANO PROTOKOLL", 3, False)
+
+
+@pytest.mark.parametrize("ids", [("Q1", "q1", "Q1^X", "Q 1"), ("1", "01", "001"), ("Q-1", "Q01", "Q1")])
+def test_one_person_under_many_spellings_of_an_id_is_no_three_patients(ids: tuple[str, ...]) -> None:
+    (row,) = rows(*(films("MANO PEREZ", id_) for id_ in ids))
+
+    assert (row.text, row.masked) == ("MANO ***", True)
+
+
+def test_one_person_under_three_issuers_is_no_three_patients() -> None:
+    (row,) = rows(*(films("MANO PEREZ", "1", issuer_of_patient_id=issuer) for issuer in "XYZ"))
+
+    assert (row.text, row.masked) == ("MANO ***", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("DR HAND", "DR ***"), ("Herr Fuß", "HERR ***"), ("WRIST SRA. MANO 3", "*** SRA *** ***")]
+)
+def test_a_listed_word_beside_a_title_may_be_a_name(text: str, told: str) -> None:
+    (rare,) = rows(films(text, "a", "b"))
+    (shared,) = rows(films(text, "a", "b", "c"))
+
+    assert (rare.text, rare.masked) == (told, True)
+    assert (shared.text, shared.masked) == (text, False)
 
 
 def test_films_without_a_patient_id_are_no_evidence_that_a_text_is_shared() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from html import unescape
 from pathlib import Path
@@ -269,12 +271,108 @@ def test_the_arrow_points_to_what_became_the_top(tmp_path: Path) -> None:
     assert card.outline == ""
 
 
-@pytest.mark.parametrize("name", ["page.pdf", "nowhere/page.html", "ds/0123456789ab/page.html"])
+@pytest.mark.parametrize(
+    "name",
+    ["page.pdf", "nowhere/page.html", "ds/0123456789ab/page.html", "ds/0123456789ab/images/page.html", "ds/.runs/page.html",
+     "ds/.building-01/page.html", "ds.private/page.html", "other/ab0123456789/page.html", "copy/page.html"],
+)  # fmt: skip
 def test_a_page_is_not_written_just_anywhere(tmp_path: Path, name: str) -> None:
     made = version(tmp_path, [picture(1)])
+    for folder in ("ds/.runs", "ds/.building-01", "ds.private", "other/ab0123456789"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "other/ab0123456789/card.json").write_text("{}")
+    shutil.copytree(made.folder, tmp_path / "copy")
 
     with pytest.raises(RadforgeError, match="--out"):
         write_report(made, tmp_path / name, QUIET)
+
+    assert not (tmp_path / name).exists()
+
+
+def test_a_full_disk_leaves_the_earlier_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = version(tmp_path, [picture(1)])
+    out = tmp_path / "page.html"
+    out.write_text("an earlier page")
+    before = sorted(tmp_path.iterdir())
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(RadforgeError, match="is full") as error:
+        write_report(made, out, QUIET)
+
+    assert "goes on where it stopped" not in str(error.value)
+    assert out.read_text() == "an earlier page"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def balance_of(html: str) -> list[list[str]]:
+    """The table "Balance": its head and rows, without the shares."""
+    table = html.split("<b>Balance of")[1].split("</table>", maxsplit=1)[0]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in table.split("<tr")[1:]]
+    return [[re.sub(r"<small.*?</small>|<[^>]+>", "", unescape(cell)).strip() for cell in row[:-1]] for row in rows]
+
+
+def test_values_that_look_alike_are_told_apart(tmp_path: Path) -> None:
+    values = [1234567.25, 1234568.25, 3.0, None]
+    pictures = [picture(n, study_id=f"t{n}", label_dose=values[n % 4], split=("train", "val")[n % 2]) for n in range(8)]
+
+    head, *rows = balance_of(page(version(tmp_path, pictures, labels={"dose": pa.float64()})))
+
+    assert head == ["split", "1234567.25", "1234568.25", "3", "no label"]
+    assert rows == [["train", "2", "0", "2", "0"], ["val", "0", "2", "0", "2"], ["all", "2", "2", "2", "2"]]
+
+
+def test_what_is_no_number_is_no_label(tmp_path: Path) -> None:
+    values = [1.0, float("nan"), 0.0, -0.0]
+    pictures = [picture(n, study_id=f"t{n}", label_dose=value) for n, value in enumerate(values)]
+
+    head, *rows = balance_of(page(version(tmp_path, pictures, labels={"dose": pa.float64()})))
+
+    assert head == ["split", "0", "1", "no label"]
+    assert rows[-1] == ["all", "2", "1", "1"]
+
+
+def test_words_of_the_data_are_not_our_own(tmp_path: Path) -> None:
+    values = ["not said", "others", "none", "~not said", "no label", None]
+    pictures = [picture(n, study_id=f"t{n}", label_seen=value) for n, value in enumerate(values)]
+
+    html = page(version(tmp_path, pictures, labels={"seen": pa.string()}))
+
+    head, *rows = balance_of(html)
+    assert sorted(head[1:]) == sorted(["“not said”", "“others”", "“none”", "~not said", "“no label”", "no label"])
+    assert rows == [[name, "1", "1", "1", "1", "1", "1"] for name in ("train", "all")]
+    options = re.search(r'<select name="label_seen">(.*?)</select>', html, re.DOTALL)
+    assert options is not None
+    assert len(set(re.findall(r'<option value="([^"]+)"', options[1]))) == 6
+
+
+def test_a_version_without_pictures_has_a_page(tmp_path: Path) -> None:
+    html = page(version(tmp_path, [], [drop(1)], labels={"fracture": pa.int64()}))
+
+    assert "1 = 0 kept + 1 left out + 0 that could not be read" in html
+    assert shown(html) == []
+
+
+def test_a_label_that_nobody_gave_has_a_page(tmp_path: Path) -> None:
+    html = page(version(tmp_path, [picture(1)], labels={"fracture": pa.null()}))
+
+    assert "Label “fracture”: 0 pictures with 0 different values." in html
+
+
+def test_what_an_older_version_does_not_tell_is_left_out_and_said(tmp_path: Path) -> None:
+    gone = ("body_part", "body_part_score", "body_part_source", "body_part_ambiguous", "source_rows", "source_columns", "mean")
+    html = page(version(tmp_path, [picture(1)], without=gone))
+
+    assert shown(html) == ["i001"]
+    assert "Sizes before" not in html
+    assert all(f"<code>{name}</code>" in html for name in gone)
+
+
+def test_a_version_that_does_not_say_which_film_a_row_is_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RadforgeError, match="expected image_id"):
+        page(version(tmp_path, [picture(1)], without=("image_id",)))
 
 
 @pytest.fixture(scope="module")

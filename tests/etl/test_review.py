@@ -19,6 +19,7 @@ import pytest
 
 from etl.correction_file import CorrectionFile
 from etl.decisions import decisions
+from etl.review.next_run import next_run
 from etl.review.pictures import Wanted, in_order, outline, read_rows
 from etl.review.review import file_beside, sitting
 from etl.review.server import ReviewServer
@@ -135,7 +136,7 @@ def test_a_sample_is_of_films_and_always_the_same(server: ReviewServer) -> None:
 
 def test_what_was_decided_is_not_shown_again_and_can_be_taken_back(server: ReviewServer) -> None:
     decide(server, 2, verdict="right")
-    decide(server, 4, quarters=3)
+    decide(server, 4, quarters=3, verdict="right")
     assert left(server) == [3, 3, 5, 1]
 
     taken_back = json.loads(ask(server, "undo", {})[1])
@@ -148,9 +149,29 @@ def test_what_was_decided_is_not_shown_again_and_can_be_taken_back(server: Revie
 
 
 def test_a_film_to_be_cut_otherwise_leaves_with_all_its_pictures(server: ReviewServer) -> None:
-    decide(server, 3, split=True)
+    decide(server, 3, split=True, verdict="right")
 
     assert left(server) == [2, 4, 5, 1]
+
+
+@pytest.mark.parametrize("mark", [{"inverted": True, "quarters": 3, "split": False}, {"inverted": True, "split": True}])
+def test_a_mark_that_was_left_at_that_is_kept_and_shown_again(version: DatasetVersion, mark: dict[str, Any]) -> None:
+    wish = {"image_id": ROWS[2]["image_id"], **mark}
+    with CorrectionFile(file_beside(version), KEY) as file:
+        Session(version, file).decide(wish)
+
+    with CorrectionFile(file_beside(version), KEY) as file:  # the next sitting
+        session = Session(version, file)
+        assert session.decided() == 0
+        shown = {one["id"]: one["marks"] for one in session.pictures({})["pictures"]}
+        assert len(shown) == len(ROWS)
+        assert shown.pop(ROWS[2]["image_id"]) == {"quarters": 0, **mark}
+        assert set(shown.values()) == {None}
+        assert [line.mended[0] for line in file.lines()] == ["inversion"]
+
+        session.decide({**wish, "verdict": "right"})
+        assert session.decided() == (2 if mark["split"] else 1)
+        assert "pending" not in file_beside(version).read_text()
 
 
 def test_marks_that_are_taken_away_leave_no_decision(server: ReviewServer) -> None:
@@ -189,6 +210,25 @@ def test_words_say_what_each_step_did() -> None:
     assert not said["inversion"].doubtful
 
 
+def test_a_body_part_that_the_pixels_contradict_has_no_number() -> None:
+    said = decisions(ROWS[1] | {"body_part_suspect": True, "review_reasons": ["body_part"]})[0]
+
+    assert (said.words, said.sure, said.doubtful) == ("wrist, but it looks like a chest", None, True)
+
+
+@pytest.mark.parametrize(
+    ("card", "expected"),
+    [
+        ({"recipe": {"name": "wrist"}, "labels": "0a"}, "ARCHIVE --out DATASET --recipe wrist --labels LABELS.csv"),
+        ({"recipe": {"name": "my own"}, "labels": None}, "ARCHIVE --out DATASET --recipe 'my own.toml'"),
+        ({"recipe": {"name": "wrist"}, "labels": "0a", "parent": "a" * 12}, f"DATASET@{'a' * 12} --out DATASET --recipe wrist"),
+        ({}, "ARCHIVE --out DATASET"),
+    ],
+)
+def test_the_next_run_is_told_with_recipe_and_labels_of_the_version(card: dict[str, Any], expected: str) -> None:
+    assert next_run(card, "c.toml") == f"etl run {expected} --corrections c.toml"
+
+
 def test_a_cut_picture_shows_where_on_its_film_it_lies() -> None:
     assert outline(ROWS[2]) == [[0.5, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 1.0]]
     assert outline(ROWS[0]) is None
@@ -215,6 +255,22 @@ def test_others_on_the_machine_get_nothing(server: ReviewServer) -> None:
 )
 def test_only_pictures_of_the_version_are_served(server: ReviewServer, path: str) -> None:
     assert ask(server, path)[0] in {404, 409}
+
+
+def test_a_broken_request_is_refused_without_a_traceback(server: ReviewServer, capfd: pytest.CaptureFixture[str]) -> None:
+    statuses = [
+        ask(server, "pictures", Origin="http://[")[0],
+        ask(server, "//[")[0],
+        ask(server, "pictures?sample=%C2%B2")[0],
+        ask(server, "decide", {}, Content_Length="\xb2")[0],
+        ask(server, "decide", {}, Content_Length="9" * 5000)[0],
+        ask(server, "decide", b"[" * 4000)[0],
+        ask(server, "decide", {"image_id": ROWS[0]["image_id"], "quarters": 10**308})[0],
+    ]
+
+    assert (statuses[0], {*statuses} <= {400, 403, 404, 409}) == (403, True)
+    assert capfd.readouterr().err == ""
+    assert left(server) == IN_ORDER
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"x" * 5000, b'{"image_id": 1}', b'{"quarters": "a"}', b"\xff"])
@@ -251,6 +307,55 @@ def test_a_file_may_not_lie_in_the_version_nor_be_of_another_key(version: Datase
         session.decide({"image_id": ROWS[0]["image_id"], "verdict": "right"})
     with pytest.raises(RadforgeError, match="corrections of another key"), sitting(version, tmp_path / "c.toml", 0):
         pass
+
+
+@pytest.mark.parametrize("place", [f"set/{'b' * 12}", "set/.runs", "set.private/crosswalks", f"elsewhere/{'c' * 12}/images"])
+def test_a_file_may_not_lie_in_any_version_nor_in_what_is_private(version: DatasetVersion, tmp_path: Path, place: str) -> None:
+    for other in (f"set/{'b' * 12}", f"elsewhere/{'c' * 12}"):
+        (tmp_path / other).mkdir(parents=True)
+        (tmp_path / other / "card.json").write_text("{}")
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    before = sorted(tmp_path.rglob("*"))
+
+    with pytest.raises(RadforgeError, match="must not lie inside"), sitting(version, tmp_path / place / "c.toml", 0):
+        pass
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_sitting_leaves_the_file_and_nothing_hidden(version: DatasetVersion, tmp_path: Path) -> None:
+    with CorrectionFile(tmp_path / "c.toml", KEY) as file:
+        Session(version, file).decide({"image_id": ROWS[0]["image_id"], "verdict": "right"})
+
+    assert [path.name for path in tmp_path.glob("*c.toml*")] == ["c.toml"]
+
+
+def test_a_damaged_picture_or_preview_is_told_and_the_sitting_goes_on(
+    server: ReviewServer, version: DatasetVersion, tmp_path: Path
+) -> None:
+    browser.required()
+    (version.folder / ROWS[1]["image_path"]).write_bytes(b"no picture")  # the first to be shown
+    (version.folder / ROWS[3]["preview_path"]).write_bytes(b"no picture")
+    seen, text = "document.querySelector('#name').dataset.id", "document.querySelector('#{} .lost').textContent"
+
+    async def look() -> list[str]:
+        async with browser.browser(tmp_path / "profile") as page:
+            await page.open(server.url)
+            first = await page.until(seen)
+            assert "a picture is damaged" in await page.until(text.format("after"))
+            await page.press("ArrowRight")
+            assert await page.value(seen) == first, "nobody says of a picture that cannot be seen that it is right"
+            await page.press("ArrowLeft")
+            await page.until(f"{seen}.startsWith('{3:018x}')")
+            assert "damaged" in await page.until(text.format("before"))
+            await page.press("ArrowRight")
+            await page.until(f"{seen} === '{3:018x}01'")
+            await page.until("unsaved === 0")
+            assert not await page.value("state.trouble")
+            return [error for error in page.errors if "409" not in error]  # the browser's own word of the refused picture
+
+    assert asyncio.run(look()) == []
+    verdicts = {line["image_id"]: line["verdict"] for line in tomllib.loads(file_beside(version).read_text())["pictures"]}
+    assert verdicts == {ROWS[1]["image_id"]: "wrong", ROWS[3]["image_id"]: "right"}
 
 
 def test_a_picture_that_became_what_was_said_is_done_and_one_that_did_not_comes_again(version: DatasetVersion) -> None:
@@ -316,6 +421,31 @@ def test_keys_and_buttons_in_a_real_browser(server: ReviewServer, version: Datas
             assert page.errors == []
 
     asyncio.run(look())
+
+
+def test_a_mark_of_the_last_sitting_is_on_the_picture_and_final_with_the_arrow(
+    server: ReviewServer, version: DatasetVersion, tmp_path: Path
+) -> None:
+    browser.required()
+    seen = f"document.querySelector('#name').dataset.id === '{ROWS[1]['image_id']}'"
+
+    async def look() -> None:
+        async with browser.browser(tmp_path / "profile") as page:
+            await page.open(server.url)
+            await page.until(seen)
+            await page.press("r")
+            await page.until("unsaved === 0")
+            await page.open(server.url)
+            await page.until(seen)
+            assert await page.value("Number(document.querySelector('#done').textContent)") == 0
+            assert "rotate(90deg)" in await page.value("document.querySelector('#after > *').style.transform")
+            await page.press("ArrowRight")
+            await page.until("unsaved === 0")
+
+    asyncio.run(look())
+
+    (line,) = tomllib.loads(file_beside(version).read_text())["pictures"]
+    assert (line["mended"], line["rotation_deg"], "pending" in line) == (["rotation"], -80.0, False)
 
 
 def test_a_version_of_an_older_radforge_can_be_looked_at_too(version: DatasetVersion) -> None:

@@ -109,6 +109,7 @@ def main() -> None:
             sources.own(options.films, tuple(options.parts.split(",")) if options.parts else ())
         )
     everything = []
+    say("what each column counts: docs/films.md")
     for title, films in groups.items():
         if not films:
             continue

@@ -40,6 +40,12 @@ def test_all_problems_of_a_file_are_told_at_once(tmp_path: Path) -> None:
     assert len(error.value.problems) == 3
 
 
+@pytest.mark.parametrize("text", ['[anatomy.words]\nwrist = "MONYECA"\n', '[anatomy]\nkeep = "wrist"\n'])
+def test_a_text_where_a_list_belongs_is_said_so(tmp_path: Path, text: str) -> None:
+    with pytest.raises(RadforgeError, match=r"is no list; found '\w+'; expected a list of texts"):
+        load(EtlRecipe, recipe_from(tmp_path, text), "etl")
+
+
 def test_splits_must_add_up(tmp_path: Path) -> None:
     with pytest.raises(RadforgeError, match=r"must be 1, got 1\.15"):
         load(EtlRecipe, recipe_from(tmp_path, "[splits]\ntrain = 0.85\n"), "etl")
