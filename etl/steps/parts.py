@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.steps.limb_mask import Limb, find_limb
-from etl.steps.quantiles import median, span
+from etl.steps.quantiles import median, quantile, span
 from etl.steps.thumbnail import remembered
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 with exclusive ends
@@ -18,6 +18,7 @@ _LEAST_LENGTH = 0.5  # of the longest part: markers and cut-off fingers are shor
 _LEAST_FILM = 0.004  # of the film's area: no limb is that small, and a film without one has no parts
 _LEAST_GREYS = 0.15  # range of a part's greys over the film's: bone stands out from flesh
 _LEAST_FILLED = 0.2  # of its convex hull, for the spread fingers of a hand
+_WHITE, _WHITE_SHARE = 0.97, 0.6  # of the film's brightest grey, and of a component's pixels
 _BAR, _BAR_FILLED = 5.0, 0.75  # how much longer than broad, and how much of its rectangle filled, no limb is
 _SKIN = 0.012  # of the film's range, a pixel of the thumbnail: how steep a skin line is at least
 
@@ -54,6 +55,9 @@ def how_sure(small: NDArray[np.float32], min_of_largest: float) -> float:
 
 
 def _limbs(found: list[_Component], min_of_largest: float) -> list[_Component]:
+    # Beside a limb with greys in it what is white all over is none.
+    if any(part.is_body and not part.is_white for part in found):
+        found = [part for part in found if not part.is_white]
     if not found:
         return []
     largest = max(part.area for part in found)
@@ -71,6 +75,7 @@ class _Component:
     area: int  # pixels
     length: float  # of the smallest rectangle around it
     is_body: bool
+    is_white: bool  # nearly all of it is the film's white, as of a blade, or of a limb whose greys were lost
 
 
 @remembered
@@ -87,11 +92,13 @@ def _components(small: NDArray[np.float32]) -> list[_Component]:
     _, labels = cv2.connectedComponents(joined, connectivity=8, ltype=cv2.CV_32S)
     areas = np.bincount(labels[limb.mask])
     areas[:1] = 0  # flesh that belongs to no component
+    white = _WHITE * quantile(limb.grey, 0.995)
     found = []
     for label in np.flatnonzero(areas >= _LEAST_FILM * joined.size):
         mask = (labels == label) & limb.mask
         region = Region(mask, bounding_box(mask))
-        found.append(_Component(region, int(areas[label]), _length(mask), _is_body(mask, limb)))
+        is_white = bool(np.count_nonzero(limb.grey[mask] >= white) > _WHITE_SHARE * areas[label])
+        found.append(_Component(region, int(areas[label]), _length(mask), _is_body(mask, limb), is_white))
     return found
 
 

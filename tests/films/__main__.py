@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from tests.films import sources
-from tests.films.changes import JOINED, SINGLE, joined
+from tests.films.changes import EVERY, JOINED, SINGLE, every_seventh, joined
 from tests.films.known import KnownFilm
 from tests.films.score import Method, Score, score
 from tests.films.sheet import worst
@@ -33,6 +33,9 @@ def cases(films: list[Named], only: str = "", sample: int = 0) -> Iterator[tuple
     for case, change in SINGLE.items():
         for name, film in _some(films, case, sample) if only in case else ():
             yield case, name, change(film, _random(case, name))
+    if only in EVERY:
+        for name, film in _some([each for each in films if each[1].limbs[0].knows_up] or films, EVERY, 1):
+            yield from ((EVERY, name, each) for each in every_seventh(film))
     for case, (number, gap, brightness) in JOINED.items():
         for first in _some(films, case, sample) if only in case and len(films) >= number else ():
             rng = _random(case, first[0])
@@ -116,7 +119,7 @@ def main() -> None:
         rows = measure(films, options.case, options.sample)
         everything += rows
         say(f"\n{title}: {len(films)} films, {len(rows)} cases\n")
-        say("\n".join(lines(rows, chain(SINGLE, JOINED))))
+        say("\n".join(lines(rows, chain(SINGLE, (EVERY,), JOINED))))
         say(claims(rows))
     if options.worst:
         cv2.imwrite(str(options.worst), worst(everything))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import cv2
@@ -176,17 +176,26 @@ def turned(film: KnownFilm, rng: Generator) -> KnownFilm:
 
 def turned_and_mirrored(film: KnownFilm, rng: Generator) -> KnownFilm:
     """Reflected left to right, then turned."""
+    return _warped(_mirrored(film), _seventh(rng), 0)
 
+
+def every_seventh(film: KnownFilm) -> Iterator[KnownFilm]:
+    """Turned by 7, 14, .. 357 degrees, as it is and reflected."""
+    for side in (film, _mirrored(film)):
+        for degrees in range(7, 360, 7):
+            yield _warped(side, float(degrees), 0)
+
+
+def _mirrored(film: KnownFilm) -> KnownFilm:
     def flipped(picture: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(picture[:, ::-1])
 
     limbs = tuple(
         replace(limb, mask=flipped(limb.mask), turn_deg=-limb.turn_deg, mirrored=not limb.mirrored) for limb in film.limbs
     )
-    mirror = replace(
+    return replace(
         film, pixels=flipped(film.pixels), positive=flipped(film.positive), exposed=flipped(film.exposed), limbs=limbs
     )
-    return _warped(mirror, _seventh(rng), 0)
 
 
 def turned_on_film(film: KnownFilm, rng: Generator) -> KnownFilm:
@@ -352,6 +361,8 @@ SINGLE: Mapping[str, Change] = {
     "touches 2 edges": touching(2),
     "touches 3 edges": touching(3),
 }
+
+EVERY = "every 7 degrees"  # of one film, mirrored too
 
 JOINED: Mapping[str, tuple[int, bool, bool]] = {  # how many, with a gap, of different brightness
     "two with gap": (2, True, False),

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from etl.process import apply_steps
+from etl.steps.parts import bounding_box
 from etl.study import Affine, Frame
 from schemas.recipe import EtlRecipe
 from schemas.steps import Inversion, OtsuSplit, PcaRotation
@@ -35,6 +36,7 @@ class Score:
     count: bool
     found: int
     limb_iou: list[float] = field(default_factory=list)
+    box_iou: list[float] = field(default_factory=list)  # of films with several limbs: a single limb's film is kept whole
     away_deg: list[float] = field(default_factory=list)
     confidence: list[float] = field(default_factory=list)
     settled: bool = True
@@ -60,11 +62,27 @@ def score(film: KnownFilm, method: Method) -> Score:
         limb = film.limbs[int(np.argmax([np.count_nonzero(part.mask & seen) for part in film.limbs]))]
         every = np.logical_or.reduce([part.mask for part in film.limbs])
         result.limb_iou.append(float((limb.mask & seen).sum() / max(1, (limb.mask | (every & seen)).sum())))
+        if len(film.limbs) > 1:
+            result.box_iou.append(_overlap(seen, limb.mask))
         away = limb.turn_deg - turn_of(leaf.transform)
         result.away_deg.append((away + 180) % 360 - 180)
         result.confidence.append(float(leaf.done.get("rotation_confidence") or 0.0))
         result.matched.append(limb)
     return result
+
+
+def _overlap(seen: Mask, limb: Mask) -> float:
+    """Intersection over union of what is shown and of the limb's box with the margin that is left around it."""
+    if not seen.any() or not limb.any():
+        return 0.0
+    x0, y0, x1, y1 = bounding_box(limb)
+    air = round(RECIPES["ours"].otsu_split.margin * max(x1 - x0, y1 - y0))
+    box = np.zeros(limb.shape, bool)
+    box[max(0, y0 - air) : y1 + air, max(0, x0 - air) : x1 + air] = True
+    x0, y0, x1, y1 = bounding_box(seen)
+    shown = np.zeros(limb.shape, bool)
+    shown[y0:y1, x0:x1] = True
+    return float((box & shown).sum() / (box | shown).sum())
 
 
 def turn_of(transform: Affine) -> float:

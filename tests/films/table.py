@@ -34,6 +34,7 @@ _COLUMNS = (
     _Column("polarity %", lambda rows, m: _share(row.scores[m].polarity for row in rows)),
     _Column("count %", lambda rows, m: _share(row.scores[m].count for row in rows)),
     _Column("limb IoU", lambda rows, m: _mean([iou for row in rows for iou in row.scores[m].limb_iou], 3)),
+    _Column("box IoU", lambda rows, m: _mean([iou for row in rows for iou in row.scores[m].box_iou], 3)),
     _Column("tilt mean", lambda rows, m: _mean([tilt for row in rows for tilt in row.tilts[m]], 2)),
     _Column("tilt 95th", lambda rows, m: _high([tilt for row in rows for tilt in row.tilts[m]])),
     _Column("below %", lambda rows, m: _share(below for row in rows for below, _ in row.below[m])),

@@ -7,13 +7,14 @@ import pytest
 
 from tests.films import sources
 from tests.films.__main__ import _random, cases, measure
-from tests.films.changes import JOINED, SINGLE
+from tests.films.changes import EVERY, JOINED, SINGLE
 from tests.films.known import KnownFilm
 from tests.films.score import score
 from tests.films.table import claims, lines
 
 FILMS = list(sources.drawn(range(40, 44)))  # a wrist, a hand, a wrist, a lateral view
-CASES = list(cases(FILMS, sample=1))
+CASES = [*cases(FILMS, sample=1)]
+CASES = [entry for index, entry in enumerate(CASES) if entry[0] != EVERY or index % 10 == 0]  # each tenth of the angles
 
 
 @pytest.mark.parametrize(("case", "name", "film"), CASES, ids=[case for case, _, _ in CASES])
@@ -28,13 +29,14 @@ def test_a_changed_film_is_seen_as_what_it_is(case: str, name: str, film: KnownF
 
 
 def test_every_case_of_the_issue_is_there() -> None:
-    assert {case for case, _, _ in CASES} == {*SINGLE, *JOINED}
+    assert {case for case, _, _ in CASES} == {*SINGLE, EVERY, *JOINED}
 
 
 def test_the_same_films_give_the_same_cases() -> None:
-    again = list(cases(FILMS, sample=1))
+    again = list(cases(FILMS, "collimated", sample=1))
+    before = [film for case, _, film in CASES if "collimated" in case]
 
-    assert all(np.array_equal(a[2].pixels, b[2].pixels) for a, b in zip(CASES, again, strict=True))
+    assert all(np.array_equal(a.pixels, b[2].pixels) for a, b in zip(before, again, strict=True))
 
 
 def test_the_score_sees_a_negative_a_wrong_count_and_a_film_left_upside_down() -> None:
