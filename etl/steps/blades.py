@@ -119,13 +119,20 @@ def is_straight(smooth: NDArray[np.float32], edge: Edge, steps: Steps) -> bool:
     """Whether the step lies on one line to a fraction of a pixel. Skin bends, also where it looks straight."""
     profile = _sample(smooth, steps.x[:, None] + _ACROSS * edge.cos, steps.y[:, None] + _ACROSS * edge.sin)
     weight = np.square(np.maximum(np.diff(profile, axis=1), 0))
-    place = (weight @ (_ACROSS[:-1] + 0.5)) / np.maximum(weight.sum(axis=1), 1e-6)
+    place = (weight * (_ACROSS[:-1] + 0.5)).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-6)
     along = steps.y * edge.cos - steps.x * edge.sin
-    line = np.stack((along, np.ones_like(along)), axis=1)
-    away = place - line @ np.linalg.lstsq(line, place, rcond=None)[0]
+    away = place - _line(along, place, along)
     near = np.abs(away) <= 2 * median(np.abs(away)) + 0.1
-    away = place - line @ np.linalg.lstsq(line[near], place[near], rcond=None)[0]
+    away = place - _line(along[near], place[near], along)
     return quantile(np.abs(away), 0.7) <= _BENT
+
+
+def _line(x: NDArray[np.float32], y: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The least-squares line through points (x, y), at other places; by hand, since a solver would start threads."""
+    middle = x.mean()
+    spread = float(np.square(x - middle).sum())
+    slope = float(((x - middle) * y).sum()) / spread if spread > 0 else 0.0
+    return np.asarray(y.mean() + np.float32(slope) * (at - middle), np.float32)
 
 
 def is_skin(smooth: NDArray[np.float32], edge: Edge, steps: Steps) -> bool:
